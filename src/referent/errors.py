@@ -1,0 +1,29 @@
+"""The errors a user can meet. Each message names the file or field, what was found, and what was expected."""
+
+
+class ReferentError(Exception):
+    """Base of every error that bad input can cause. The command line prints its message without a traceback."""
+
+
+class PictureError(ReferentError):
+    """A picture that cannot be used: missing, unreadable, empty, too large."""
+
+
+class BadReferenceError(ReferentError):
+    """A reference that cannot be used: a blank phrase, or a kind of reference that the model does not take."""
+
+
+class WeightsError(ReferentError):
+    """A weight file that cannot be used: of another model, keys missing or extra, unsafe, corrupt."""
+
+
+class DataError(ReferentError):
+    """A data set that cannot be used: missing pictures, wrong sizes, duplicate ids, broken JSON."""
+
+
+class RecipeError(ReferentError):
+    """A training recipe with an unknown or impossible setting."""
+
+
+class TrainingError(ReferentError):
+    """A training that cannot go on: NaN loss, a full disk, a checkpoint of another recipe."""

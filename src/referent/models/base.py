@@ -1,0 +1,99 @@
+"""What every trained model takes and returns. Models see tensors only: no paths, no PIL, no tokenizer, no device choice.
+
+Shape letters: B pictures, N references, L tokens, H x W the input size, h x w the size of the mask logits.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B pictures and N references about them; one picture may carry many references.
+
+    Attributes:
+        image: (B, 3, H, W) float, normalised.
+        tokens: (N, L) int64 token ids, zero padded.
+        picture: (N,) int64, row of `image` that each reference is about.
+        target: (N, 1, H, W) float in [0, 1], all zero where nothing is meant; None outside training.
+        ids: N sample ids, for error messages and logs.
+        extra: further named tensors that one model's losses read, first dimension N
+            (for example `text_vector` (N, 512) of the pocket recipe).
+    """
+
+    image: Tensor
+    tokens: Tensor
+    picture: Tensor
+    target: Tensor | None = None
+    ids: tuple[str, ...] = ()
+    extra: dict[str, Tensor] = field(default_factory=dict)
+
+    @classmethod
+    def paired(cls, image: Tensor, tokens: Tensor, target: Tensor | None = None) -> Batch:
+        """A batch with exactly one reference a picture, in order."""
+        return cls(image, tokens, torch.arange(len(image), device=image.device), target)
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The same batch with every tensor on `device`."""
+        moved: dict[str, Any] = {
+            f.name: getattr(self, f.name).to(device)
+            for f in fields(self)
+            if isinstance(getattr(self, f.name), Tensor)
+        }
+        return replace(self, **moved, extra={name: value.to(device) for name, value in self.extra.items()})
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a model says of N references.
+
+    Attributes:
+        logits: (N, 1, h, w) mask logits; probability = sigmoid.
+        presence: (N,) logit that the phrase is true of anything in the picture, or None for a model without such a
+            head (its score is then read off the mask).
+        taps: named intermediate tensors that the model's own losses need.
+    """
+
+    logits: Tensor
+    presence: Tensor | None = None
+    taps: dict[str, Tensor] = field(default_factory=dict)
+
+
+class SegmentationModel(nn.Module, ABC):
+    """A trained system that turns pictures and references into mask logits.
+
+    The work is split so that a picture is encoded once and asked many times: `look_at` does all that depends on the
+    picture alone, `answer` the rest. A model that fuses text early (ETRIS, MagNet) does less in `look_at`.
+    """
+
+    reference_kinds: frozenset[str] = frozenset({"phrase"})
+
+    @abstractmethod
+    def look_at(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Everything that depends on the picture alone.
+
+        Args:
+            image: (B, 3, H, W) float, normalised.
+
+        Returns:
+            Tensors whose first dimension is B; opaque to the caller, handed back to `answer`.
+        """
+
+    @abstractmethod
+    def answer(self, sight: tuple[Tensor, ...], batch: Batch) -> Output:
+        """Mask logits of the N references of `batch`, given what `look_at` returned for its B pictures
+        (`batch.image` is not read)."""
+
+    def forward(self, batch: Batch) -> Output:
+        """`answer(look_at(batch.image), batch)`."""
+        return self.answer(self.look_at(batch.image), batch)
+
+    @abstractmethod
+    def losses(self, batch: Batch, output: Output) -> dict[str, Tensor]:
+        """Named scalar losses, unweighted; the recipe holds the weights. Needs `batch.target`."""
