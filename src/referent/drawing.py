@@ -1,0 +1,142 @@
+"""Drawing answers on a picture: translucent masks, outlines, and labels that keep off each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+Colour = tuple[int, int, int]
+Box = tuple[int, int, int, int]
+
+# Bright, far apart in hue, and told apart by most colour-blind people when neighbours in this order.
+COLOURS: tuple[Colour, ...] = (
+    (230, 57, 70),
+    (29, 132, 219),
+    (255, 183, 3),
+    (46, 170, 90),
+    (150, 80, 200),
+    (240, 120, 30),
+    (0, 180, 190),
+    (235, 90, 170),
+    (140, 180, 20),
+    (120, 85, 60),
+)
+FILL = 0.42
+STRIP = (30, 30, 30)
+
+
+def draw(
+    picture: Image.Image, found: Sequence[tuple[str, NDArray[np.bool_], Box]], missing: Sequence[str] = ()
+) -> Image.Image:
+    """A new RGB picture with every (label, mask (H, W), box) of `found` on it and the lines of `missing` below.
+
+    Colours follow `COLOURS` in order and start again after the last one.
+    """
+    pixels = np.array(picture.convert("RGB"))
+    thickness = max(1, round(max(picture.size) / 400))
+    for index, (_, mask, box) in enumerate(found):
+        _paint(pixels, mask, box, _colour(index), thickness)
+    image = Image.fromarray(pixels)
+    size = min(max(11, round(max(picture.size) / 42)), max(6, picture.height // 4))
+    labels = _Labels(image, size)
+    for index, (text, mask, box) in enumerate(found):
+        labels.beside(text, mask, box, _colour(index))
+    for text in reversed(missing):
+        labels.at_bottom(text, STRIP)
+    return image
+
+
+def _colour(index: int) -> Colour:
+    return COLOURS[index % len(COLOURS)]
+
+
+def _paint(pixels: NDArray[np.uint8], mask: NDArray[np.bool_], box: Box, colour: Colour, thickness: int) -> None:
+    """Fill and outline one mask in place, touching only the pixels around its box."""
+    height, width = mask.shape
+    x0, y0, x1, y1 = (
+        max(box[0] - 2 * thickness, 0),
+        max(box[1] - 2 * thickness, 0),
+        min(box[2] + 2 * thickness, width),
+        min(box[3] + 2 * thickness, height),
+    )
+    region, inside = pixels[y0:y1, x0:x1], mask[y0:y1, x0:x1]
+    region[inside] = (region[inside] * (1 - FILL) + np.array(colour) * FILL).astype(np.uint8)
+    halo = _grown(inside, thickness)
+    # A light line around the coloured one keeps the outline visible on pixels of its own colour.
+    region[_grown(halo, max(1, thickness // 2)) & ~halo] = 255
+    region[halo & ~inside] = colour
+
+
+def _grown(mask: NDArray[np.bool_], steps: int) -> NDArray[np.bool_]:
+    """The mask and its neighbours, `steps` times; alternating neighbourhoods make the growth round."""
+    grown = mask.copy()
+    for step in range(steps):
+        before = np.pad(grown, 1)
+        grown = before[1:-1, 1:-1] | before[:-2, 1:-1] | before[2:, 1:-1] | before[1:-1, :-2] | before[1:-1, 2:]
+        if step % 2:
+            grown |= before[:-2, :-2] | before[:-2, 2:] | before[2:, :-2] | before[2:, 2:]
+    return grown
+
+
+class _Labels:
+    """Labels on one picture: each inside the picture and, where there is room, off the others."""
+
+    def __init__(self, image: Image.Image, size: int) -> None:
+        self.image = image
+        self.pen = ImageDraw.Draw(image)
+        self.font = ImageFont.load_default(size)
+        self.padding = max(1, size // 4)
+        self.taken: list[Box] = []
+
+    def beside(self, text: str, mask: NDArray[np.bool_], box: Box, colour: Colour) -> None:
+        """A label near its mask: above the mask's top, inside it, or below it, the first place that is free."""
+        text, width, height = self._fitted(text)
+        top = int(np.flatnonzero(mask[box[1]])[0])
+        corners = [
+            (top, box[1] - height - self.padding),
+            (box[0], box[1] - height - self.padding),
+            (box[0], box[1]),
+            (box[0], box[3] + self.padding),
+            ((box[0] + box[2] - width) // 2, (box[1] + box[3] - height) // 2),
+            *((box[0], y) for y in range(0, self.image.height - height, height + 1)),
+        ]
+        places = [self._inside(corner, width, height) for corner in corners]
+        self._write(text, next((place for place in places if not self._hit(place)), places[0]), colour)
+
+    def at_bottom(self, text: str, colour: Colour) -> None:
+        """A label at the lower left, above those that stand there already."""
+        text, width, height = self._fitted(text)
+        places = [self._inside((0, y), width, height) for y in range(self.image.height - height, -height, -height)]
+        self._write(text, next((place for place in places if not self._hit(place)), places[0]), colour)
+
+    def _fitted(self, text: str) -> tuple[str, int, int]:
+        """The text, cut with an ellipsis to the picture's width, and the label's size."""
+        room = self.image.width - 2 * self.padding
+        if self.font.getlength(text) > room:
+            keep = len(text)
+            while keep > 1 and self.font.getlength(text[:keep] + "…") > room:
+                keep -= 1
+            text = text[:keep].rstrip() + "…"
+        ascent, descent = self.font.getmetrics() if isinstance(self.font, ImageFont.FreeTypeFont) else (11, 0)
+        return text, round(self.font.getlength(text)) + 2 * self.padding, ascent + descent + self.padding
+
+    def _inside(self, corner: tuple[int, int], width: int, height: int) -> Box:
+        x = max(0, min(corner[0], self.image.width - width))
+        y = max(0, min(corner[1], self.image.height - height))
+        return x, y, x + width, y + height
+
+    def _hit(self, place: Box) -> bool:
+        return any(
+            place[0] < other[2] and other[0] < place[2] and place[1] < other[3] and other[1] < place[3]
+            for other in self.taken
+        )
+
+    def _write(self, text: str, place: Box, colour: Colour) -> None:
+        self.taken.append(place)
+        self.pen.rounded_rectangle((place[0], place[1], place[2] - 1, place[3] - 1), radius=self.padding, fill=colour)
+        luminance = 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2]
+        ink = (0, 0, 0) if luminance > 150 else (255, 255, 255)
+        self.pen.text((place[0] + self.padding, place[1] + self.padding // 2), text, fill=ink, font=self.font)

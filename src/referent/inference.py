@@ -1,0 +1,95 @@
+"""Running a model: device, precision, and passes of bounded size. Tensors only; pictures and phrases stay outside."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from referent.models.base import Batch, SegmentationModel
+
+# References answered in one pass of the model: enough to fill the machine, few enough to bound its memory.
+CHUNK = 16
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Pictures as a model sees them.
+
+    Attributes:
+        image: (B, 3, H, W) float32, normalised.
+        sight: what `SegmentationModel.look_at` returned for them.
+    """
+
+    image: Tensor
+    sight: tuple[Tensor, ...]
+
+    @property
+    def nbytes(self) -> int:
+        """Memory held."""
+        return sum(tensor.nbytes for tensor in (self.image, *self.sight))
+
+
+class Engine:
+    """A model on its device, in evaluation mode, in one precision.
+
+    Args:
+        model: moved to `device` and put into evaluation mode.
+        device: where to run; CUDA when there is one, else the CPU.
+        dtype: float32, or bfloat16 where the machine is faster with it.
+    """
+
+    def __init__(
+        self, model: SegmentationModel, device: torch.device | str | None = None, dtype: torch.dtype = torch.float32
+    ) -> None:
+        self.device = default_device() if device is None else torch.device(device)
+        self.dtype = dtype
+        self.model = model.eval().to(self.device)
+
+    def encode(self, image: Tensor) -> Encoded:
+        """(B, 3, H, W) float32 pictures to what the model sees in them."""
+        image = image.to(self.device)
+        with torch.inference_mode(), self._precision():
+            return Encoded(image, self.model.look_at(image))
+
+    def answer(self, encoded: Encoded, tokens: Tensor, rows: Sequence[int]) -> tuple[Tensor, Tensor | None]:
+        """At most `CHUNK` references in one pass.
+
+        Args:
+            encoded: B pictures.
+            tokens: (N, L) int64.
+            rows: N rows of `encoded`, the picture that each reference is about.
+
+        Returns:
+            Probabilities (N, 1, h, w) float32, and (N,) float32 that the reference is true of anything, or None for a
+            model without a presence head.
+        """
+        batch = Batch(encoded.image, tokens.to(self.device), torch.tensor(rows, device=self.device))
+        with torch.inference_mode(), self._precision():
+            output = self.model.answer(encoded.sight, batch)
+            presence = None if output.presence is None else output.presence.float().sigmoid()
+            return output.logits.float().sigmoid(), presence
+
+    def _precision(self) -> torch.autocast:
+        return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
+
+
+def default_device() -> torch.device:
+    """CUDA when there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def dtype_of(value: torch.dtype | str | None) -> torch.dtype:
+    """A precision by its short name ("fp32", "bf16"), or torch's own; float32 for None.
+
+    Raises:
+        ValueError: neither of the two.
+    """
+    dtype = DTYPES.get(value) if isinstance(value, str) else value or torch.float32
+    if dtype not in DTYPES.values():
+        raise ValueError(f"dtype: expected {' or '.join(DTYPES)}, found {value}")
+    assert dtype is not None
+    return dtype

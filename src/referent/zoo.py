@@ -1,0 +1,266 @@
+"""The table of all model names, and the way from a name, folder, file or hub id to a model.
+
+Importing this module is cheap: families load their code when they are asked for.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from referent import hub
+from referent.errors import WeightsError
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from pydantic import BaseModel
+
+    from referent.models.base import SegmentationModel
+    from referent.preparation import Preparation
+    from referent.weights import Header
+
+
+class Family(NamedTuple):
+    """The code of one published system.
+
+    Attributes:
+        config: its pydantic configuration.
+        model: its model class; `model(config)` builds one.
+        official: its module with `from_official` and `to_official`.
+    """
+
+    config: type[BaseModel]
+    model: Callable[[Any], SegmentationModel]
+    official: ModuleType
+
+
+def _cris() -> Family:
+    from referent.models.cris import official
+    from referent.models.cris.config import CRISConfig
+    from referent.models.cris.model import CRIS
+
+    return Family(CRISConfig, CRIS, official)
+
+
+class _Families(Mapping[str, Family]):
+    def __init__(self, **loaders: Callable[[], Family]) -> None:
+        self._loaders = loaders
+
+    def __getitem__(self, name: str) -> Family:
+        return self._loaders[name]()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._loaders)
+
+    def __len__(self) -> int:
+        return len(self._loaders)
+
+
+FAMILIES: Mapping[str, Family] = _Families(cris=_cris)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One named model.
+
+    Attributes:
+        name: what users type.
+        family: key of `FAMILIES`.
+        takes: kinds of reference: "phrase", "example".
+        abilities: what else it can do, in a few words each.
+        parameters: number of parameters.
+        licence: of the weights (the code is Apache-2.0).
+        origin: where the weights come from.
+        packaged: file inside the package's `pocket` folder; None for weights that do not ship.
+        sha256: of that file; None where no one file is meant.
+        card: page about it, relative to the repository.
+        variant: name of the configuration's constructor (`CRISConfig.r50`) for weights that people bring themselves;
+            None for a model whose file holds its configuration.
+    """
+
+    name: str
+    family: str
+    takes: tuple[str, ...]
+    abilities: tuple[str, ...]
+    parameters: int | None
+    licence: str
+    origin: str
+    packaged: str | None = None
+    sha256: str | None = None
+    card: str | None = None
+    variant: str | None = None
+
+    @property
+    def path(self) -> Path | None:
+        """The weight file on this machine, or None when it is not here."""
+        if self.packaged is None:
+            return None
+        path = Path(str(resources.files("referent") / "pocket" / self.packaged))
+        return path if path.is_file() else None
+
+    def config(self) -> BaseModel:
+        """The configuration of a row with a `variant`."""
+        if self.variant is None:
+            raise WeightsError(f"{self.name}: its configuration is in its weight file")
+        config: BaseModel = getattr(FAMILIES[self.family].config, self.variant)()
+        return config
+
+
+_BRING_YOUR_OWN = (
+    "its authors never released a checkpoint; one that you or others trained with the official code converts: "
+    "referent convert CHECKPOINT.pth OUT.safetensors"
+)
+
+ROWS: Mapping[str, Row] = {
+    row.name: row
+    for row in (
+        Row(
+            name="cris-pocket",
+            family="cris",
+            takes=("phrase",),
+            abilities=("says when nothing is there",),
+            parameters=None,
+            licence="Apache-2.0",
+            origin="ships in the package; trained by this project",
+            packaged="cris-pocket.safetensors",
+            card="src/referent/pocket/cris-pocket.md",
+        ),
+        Row(
+            name="cris-r50",
+            family="cris",
+            takes=("phrase",),
+            abilities=(),
+            parameters=146_849_122,
+            licence="of your checkpoint",
+            origin=_BRING_YOUR_OWN,
+            card="src/referent/models/cris/README.md",
+            variant="r50",
+        ),
+        Row(
+            name="cris-r101",
+            family="cris",
+            takes=("phrase",),
+            abilities=(),
+            parameters=161_251_682,
+            licence="of your checkpoint",
+            origin=_BRING_YOUR_OWN,
+            card="src/referent/models/cris/README.md",
+            variant="r101",
+        ),
+    )
+}
+
+
+def list_models() -> Sequence[Row]:
+    """All named models, in the order in which they are shown."""
+    return tuple(ROWS.values())
+
+
+def able_to_take(kind: str) -> tuple[str, ...]:
+    """Names of the models that take this kind of reference."""
+    return tuple(row.name for row in ROWS.values() if kind in row.takes)
+
+
+def find(
+    name: str | Path,
+    *,
+    revision: str | None = None,
+    cache_dir: str | Path | None = None,
+    token: str | None = None,
+    local_files_only: bool = False,
+) -> Path:
+    """The weight file that `name` means.
+
+    Args:
+        name: a name of `ROWS`, a .safetensors file, a folder holding one, or a hub id ("owner/name").
+        revision: branch, tag or commit on the hub.
+        cache_dir: the hub's cache; its own default when None.
+        token: for private repositories on the hub.
+        local_files_only: take the hub's cache as it is, without a network.
+
+    Raises:
+        WeightsError: there is no such model, its weights are not here, or the hub does not give them.
+    """
+    text = os.fspath(name)
+    if text in ROWS:
+        row = ROWS[text]
+        if row.path is None:
+            raise WeightsError(f"{text}: no weights here: {row.origin}")
+        return row.path
+    path = Path(text)
+    try:
+        if path.is_dir():
+            return _in_folder(path)
+        if path.is_file():
+            return path
+    except OSError as error:
+        raise WeightsError(f"{text}: {error.strerror}") from error
+    if isinstance(name, str) and hub.is_id(name):
+        return hub.download(name, revision, cache_dir, token, local_files_only)
+    close = difflib.get_close_matches(text, ROWS, n=1)
+    hint = f"; did you mean {close[0]}?" if close else ""
+    raise WeightsError(
+        f"{text}: expected a model name ({', '.join(ROWS)}), a .safetensors file, a folder with one, or a hub id, "
+        f"found none of these{hint}"
+    )
+
+
+def build(path: Path) -> tuple[SegmentationModel, Preparation, Header]:
+    """The model of a weight file, in fp32 on the CPU and in evaluation mode, with its preparation and header.
+
+    Raises:
+        WeightsError: the file is not one of referent's, is of an unknown family or configuration, or its tensors do
+            not fit it.
+    """
+    from pydantic import ValidationError
+
+    from referent import weights
+    from referent.preparation import Preparation
+
+    header = weights.read_header(path)
+    if header.family not in FAMILIES:
+        raise WeightsError(f"{path}: expected a family of {', '.join(FAMILIES)}, found {header.family!r}")
+    family = FAMILIES[header.family]
+    try:
+        config = family.config.model_validate(header.config)
+        preparation = Preparation.model_validate(header.preparation)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise WeightsError(f"{path}: {error.title} {where}: {first['msg']}, found {first['input']!r}") from error
+    model = family.model(config)
+    weights.load_into(model, weights.read_tensors(path), path)
+    return model.eval(), preparation, header
+
+
+def header(
+    model: SegmentationModel, preparation: Preparation, name: str, extra: Mapping[str, Any] | None = None
+) -> Header:
+    """The header that lets `build` make this model again.
+
+    Raises:
+        WeightsError: the model is of no family of the zoo.
+    """
+    from referent.weights import Header
+
+    family = next((name for name, code in FAMILIES.items() if type(model) is code.model), None)
+    if family is None:
+        raise WeightsError(f"{type(model).__name__}: expected a model of {', '.join(FAMILIES)}")
+    config: BaseModel = model.config  # type: ignore[assignment]
+    return Header(name, family, config.model_dump(mode="json"), preparation.model_dump(mode="json"), dict(extra or {}))
+
+
+def _in_folder(folder: Path) -> Path:
+    if (folder / hub.WEIGHTS_FILE).is_file():
+        return folder / hub.WEIGHTS_FILE
+    files = sorted(folder.glob("*.safetensors"))
+    if len(files) != 1:
+        found = ", ".join(file.name for file in files[:5]) or "none"
+        raise WeightsError(f"{folder}: expected {hub.WEIGHTS_FILE} or one .safetensors file, found {found}")
+    return files[0]
