@@ -56,7 +56,7 @@ class Preparation(BaseModel):
         return Letterbox((mask.shape[0], mask.shape[1]), self.size).mask(mask)[None]
 
     def tokens(self, texts: Sequence[str]) -> Tensor:
-        """N phrases to (N, context_length) int64, zero padded; a phrase too long is cut, its last token the end mark."""
+        """N phrases to (N, context_length) int64, zero padded; one too long is cut, its last token the end mark."""
         return _tokenizer()(texts, self.context_length)
 
     def truncated(self, text: str) -> bool:

@@ -1,8 +1,8 @@
 """CRIS's letterbox: a picture scaled into a square and centred, and probabilities mapped back.
 
 The map is an axis-aligned affine warp of pixel *indices* (no half-pixel shift, no antialias), as in the official code,
-which calls OpenCV's `warpAffine`. Such a warp is separable: it is done as two 1-D resamplings, each a product with a banded
-matrix, over only those source rows and columns that any output pixel reads.
+which calls OpenCV's `warpAffine`. Such a warp is separable: it is done as two 1-D resamplings, each a product with a
+banded matrix, over only those source rows and columns that any output pixel reads.
 
 Source: CRIS (Wang et al., CVPR 2022), official data pipeline and test procedure; within one grey level of OpenCV 5.
 """
