@@ -122,6 +122,16 @@ def load_into(model: nn.Module, tensors: Mapping[str, Tensor], source: Path | st
         WeightsError: names missing, left over, of another shape or of another kind (integer for float); the model is
             then untouched.
     """
+    check(model, tensors, source)
+    model.load_state_dict(dict(tensors), strict=True)
+
+
+def check(model: nn.Module, tensors: Mapping[str, Tensor], source: Path | str) -> None:
+    """Whether `load_into` would take these tensors; the model may be on the meta device.
+
+    Raises:
+        WeightsError: as `load_into`.
+    """
     own = model.state_dict()
     problems = [
         f"{label}: {_some(names)}"
@@ -141,7 +151,6 @@ def load_into(model: nn.Module, tensors: Mapping[str, Tensor], source: Path | st
         shown = problems[:NAMES_SHOWN]
         more = f"; and {len(problems) - len(shown)} more" if len(problems) > len(shown) else ""
         raise WeightsError(f"{source}: does not fit {type(model).__name__}: {'; '.join(shown)}{more}")
-    model.load_state_dict(dict(tensors), strict=True)
 
 
 def cast(tensors: Mapping[str, Tensor], dtype: torch.dtype) -> dict[str, Tensor]:

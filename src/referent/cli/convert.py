@@ -1,0 +1,188 @@
+"""`referent convert`: weights from one form into another. The only verb that opens pickles, and only harmless ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from referent.errors import WeightsError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from referent.zoo import Row
+
+
+class Form(StrEnum):
+    """Forms in which weights come and go."""
+
+    referent = "referent"
+    official = "official"
+    clip = "clip"
+
+
+class Number(StrEnum):
+    """How floating-point weights are written."""
+
+    fp32 = "fp32"
+    fp16 = "fp16"
+    bf16 = "bf16"
+
+
+def convert(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="The weight file to read.")],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="The file to write; its folder must exist.")],
+    from_form: Annotated[
+        Form | None, typer.Option("--from", help="What IN is; found out from its content when not given.")
+    ] = None,
+    to_form: Annotated[
+        Form | None,
+        typer.Option("--to", help="What OUT will be; referent, but clip (as safetensors) for CLIP's own weights."),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="What an official checkpoint is (cris-r50, ...); found out when not given."),
+    ] = None,
+    context_length: Annotated[
+        int, typer.Option(help="Tokens a phrase in the official training: CRIS 17, on RefCOCOg 22.")
+    ] = 17,
+    dtype: Annotated[
+        Number | None, typer.Option(help="Write weights as fp32, fp16 or bf16; as read when not given.")
+    ] = (None),
+) -> None:
+    """Convert weights: an official checkpoint into referent's form and back, CLIP archives into safetensors.
+
+    Pickles are read with torch's weights-only reader, which refuses code.
+    """
+    found = from_form or _form_of(source)
+    wanted = to_form or (Form.clip if found is Form.clip else Form.referent)
+    ways: dict[tuple[Form, Form], Callable[[], str]] = {
+        (Form.official, Form.referent): lambda: _official_to_referent(source, target, model, context_length, dtype),
+        (Form.referent, Form.official): lambda: _referent_to_official(source, target, dtype),
+        (Form.referent, Form.referent): lambda: _referent_to_referent(source, target, dtype),
+        (Form.clip, Form.clip): lambda: _clip_to_safetensors(source, target, dtype),
+    }
+    if (found, wanted) not in ways:
+        raise typer.BadParameter(f"no way from {found.value} to {wanted.value}", param_hint="--to")
+    if not target.absolute().parent.is_dir():
+        raise typer.BadParameter(f"{target.parent}: no such folder", param_hint="OUT")
+    typer.echo(ways[found, wanted]())
+
+
+def _form_of(source: Path) -> Form:
+    from referent import weights
+
+    if source.suffix == ".safetensors":
+        try:
+            weights.read_header(source)
+            return Form.referent
+        except WeightsError:
+            pass
+    state = _state(source)
+    return Form.clip if {"token_embedding.weight", "visual.conv1.weight"} <= state.keys() else Form.official
+
+
+def _state(source: Path) -> dict[str, Any]:
+    """The tensors of any weight file, out of the entry and without the prefix that trainings add."""
+    from referent.encoders.clip_weights import read_tensors
+
+    content = read_tensors(source)
+    if isinstance(content.get("state_dict"), dict):
+        content = content["state_dict"]
+    return {str(name).removeprefix("module."): value for name, value in content.items()}
+
+
+def _official_to_referent(
+    source: Path, target: Path, model: str | None, context_length: int, dtype: Number | None
+) -> str:
+    from referent import weights
+    from referent.preparation import Preparation
+
+    state = _state(source)
+    row, tensors = _fitting(source, state, model)
+    header = weights.Header(
+        name=row.name,
+        family=row.family,
+        config=row.config().model_dump(mode="json"),
+        preparation=Preparation(context_length=context_length).model_dump(mode="json"),
+        extra={"converted_from": source.name, "source_sha256": weights.sha256(source)},
+    )
+    weights.write(target, _cast(tensors, dtype), header)
+    return f"{target}: {row.name}, {len(tensors)} tensors from the official checkpoint {source}"
+
+
+def _fitting(source: Path, state: dict[str, Any], model: str | None) -> tuple[Row, dict[str, Tensor]]:
+    """The first model that takes this official state dict, and the tensors under our names."""
+    import torch
+
+    from referent import weights, zoo
+
+    rows = [row for row in zoo.list_models() if row.variant is not None]
+    if model is not None:
+        rows = [row for row in rows if row.name == model]
+        if not rows:
+            names = ", ".join(row.name for row in zoo.list_models() if row.variant is not None)
+            raise typer.BadParameter(f"expected one of {names}, found {model!r}", param_hint="--model")
+    problems = []
+    for row in rows:
+        family = zoo.FAMILIES[row.family]
+        try:
+            tensors: dict[str, Tensor] = family.official.from_official(state)
+            with torch.device("meta"):
+                empty = family.model(row.config())
+            weights.check(empty, tensors, source)
+        except WeightsError as error:
+            problems.append(f"as {row.name}: {error}")
+        else:
+            return row, tensors
+    raise WeightsError(f"{source}: no official checkpoint of {' or '.join(row.name for row in rows)}; {problems[0]}")
+
+
+def _referent_to_official(source: Path, target: Path, dtype: Number | None) -> str:
+    import torch
+
+    from referent import weights, zoo
+    from referent.files import atomic_path
+
+    header, tensors = weights.read(source)
+    official = zoo.FAMILIES[header.family].official.to_official(_cast(tensors, dtype or Number.fp32))
+    with atomic_path(target) as temporary:
+        # The official code loads into a model wrapped by DataParallel.
+        torch.save({"state_dict": {f"module.{name}": tensor for name, tensor in official.items()}}, temporary)
+    return f"{target}: {len(official)} tensors under the official names, from {source}"
+
+
+def _referent_to_referent(source: Path, target: Path, dtype: Number | None) -> str:
+    from referent import weights
+
+    header, tensors = weights.read(source)
+    weights.write(target, _cast(tensors, dtype), header)
+    return f"{target}: {header.name}, {target.stat().st_size / 1e6:.1f} MB"
+
+
+def _clip_to_safetensors(source: Path, target: Path, dtype: Number | None) -> str:
+    import torch
+    from safetensors.torch import save_file
+
+    from referent.encoders.clip_weights import clip_from_state
+    from referent.files import atomic_path
+
+    state = _state(source)
+    clip = clip_from_state(state)
+    tensors = {name: value for name, value in state.items() if isinstance(value, torch.Tensor)}
+    with atomic_path(target) as temporary:
+        save_file({name: value.contiguous().clone() for name, value in _cast(tensors, dtype).items()}, temporary)
+    return f"{target}: CLIP {type(clip.image).__name__.removesuffix('Config')}, {len(tensors)} tensors from {source}"
+
+
+def _cast(tensors: dict[str, Tensor], dtype: Number | None) -> dict[str, Tensor]:
+    import torch
+
+    from referent import weights
+
+    numbers = {Number.fp32: torch.float32, Number.fp16: torch.float16, Number.bf16: torch.bfloat16}
+    return tensors if dtype is None else weights.cast(tensors, numbers[dtype])

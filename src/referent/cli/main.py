@@ -1,0 +1,59 @@
+"""`referent`: the command line. Every verb is one file beside this one, and imports what it needs when it runs."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from referent.cli.convert import convert
+from referent.cli.demo import demo
+from referent.cli.describe import describe
+from referent.cli.evaluate import evaluate
+from referent.cli.models import models
+from referent.cli.segment import segment
+from referent.cli.train import train
+from referent.errors import ReferentError
+
+WRONG_CALL = 2
+
+app = typer.Typer(
+    name="referent",
+    help="Segments, in pictures, what a phrase points at.",
+    epilog="Exit codes: 0 done, 1 some inputs failed (named at the end), 2 wrong call, 130 interrupted.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+for verb in (segment, models, convert, describe, train, evaluate, demo):
+    app.command()(verb)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from referent import __version__
+
+        typer.echo(f"referent {__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and leave.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Runs the command line; what a user can cause ends in one line on stderr and never in a traceback."""
+    try:
+        app()
+    except (ReferentError, OSError) as error:
+        print(f"referent: {error}", file=sys.stderr)
+        sys.exit(WRONG_CALL)
+    except KeyboardInterrupt:
+        sys.exit(130)
