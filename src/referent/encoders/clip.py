@@ -1,0 +1,402 @@
+"""CLIP's encoders (Radford et al. 2021), in stages: ModifiedResNet, vision transformer, text transformer.
+
+Two things differ from CLIP's own code, both as CRIS and ETRIS use it: the ResNet's attention pool keeps the map
+instead of pooling it, and the positional tables are resized to the picture, so any size works.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from referent.encoders.base import ImageEncoder, TextEncoder
+from referent.encoders.tokenizers import CLIP_VOCABULARY
+from referent.layers.attention import Attention
+from referent.layers.position import resize_table
+
+HEAD_WIDTH = 64  # channels per attention head in every published CLIP
+Activation = Literal["quick_gelu", "gelu"]
+
+
+class CLIPResNetConfig(BaseModel):
+    """ModifiedResNet. The defaults are RN50.
+
+    Attributes:
+        blocks: bottlenecks in each of the four layers.
+        width: channels after the stem; the last layer has 32 times as many.
+        embed: E, channels of the final map and of CLIP's shared space.
+        grid: side of the stored positional table of the attention pool.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["clip-resnet"] = "clip-resnet"
+    blocks: tuple[int, int, int, int] = (3, 4, 6, 3)
+    width: int = Field(default=64, gt=0, multiple_of=2)
+    embed: int = Field(default=1024, gt=0)
+    grid: int = Field(default=7, gt=0)
+
+    @classmethod
+    def rn50(cls) -> CLIPResNetConfig:
+        """CLIP RN50."""
+        return cls()
+
+    @classmethod
+    def rn101(cls) -> CLIPResNetConfig:
+        """CLIP RN101."""
+        return cls(blocks=(3, 4, 23, 3), embed=512)
+
+    @classmethod
+    def rn50x16(cls) -> CLIPResNetConfig:
+        """CLIP RN50x16."""
+        return cls(blocks=(6, 8, 18, 8), width=96, embed=768, grid=12)
+
+
+class CLIPViTConfig(BaseModel):
+    """Vision transformer. The defaults are ViT-B/16.
+
+    Attributes:
+        patch: side of a patch in pixels.
+        width: channels of a token.
+        depths: blocks in each stage; the sum is the number of layers.
+        embed: E, channels of the final map and of CLIP's shared space.
+        grid: side of the stored positional table.
+        activation: of the MLPs; OpenAI's weights use "quick_gelu".
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["clip-vit"] = "clip-vit"
+    patch: int = Field(default=16, gt=0)
+    width: int = Field(default=768, gt=0, multiple_of=HEAD_WIDTH)
+    depths: tuple[int, ...] = (4, 4, 4)
+    embed: int = Field(default=512, gt=0)
+    grid: int = Field(default=14, gt=0)
+    activation: Activation = "quick_gelu"
+
+    @classmethod
+    def b16(cls) -> CLIPViTConfig:
+        """CLIP ViT-B/16."""
+        return cls()
+
+    @classmethod
+    def b32(cls) -> CLIPViTConfig:
+        """CLIP ViT-B/32."""
+        return cls(patch=32, grid=7)
+
+
+class CLIPTextConfig(BaseModel):
+    """Text transformer. The defaults are that of RN50.
+
+    Attributes:
+        vocabulary: V, ids that have a row of their own. Below 49408 the table is reduced: the ids that have a row are
+            a part of the weights (`CLIPTextEncoder.kept_ids`), all others share one further row.
+        width: D, channels of a word feature.
+        layers: number of layers.
+        heads: attention heads.
+        context: rows of the positional table, the longest token row.
+        embed: E, channels of the sentence state.
+        activation: of the MLPs; OpenAI's weights use "quick_gelu".
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    vocabulary: int = Field(default=CLIP_VOCABULARY, gt=0, le=CLIP_VOCABULARY)
+    width: int = Field(default=512, gt=0)
+    layers: int = Field(default=12, ge=0)
+    heads: int = Field(default=8, gt=0)
+    context: int = Field(default=77, ge=2)
+    embed: int = Field(default=1024, gt=0)
+    activation: Activation = "quick_gelu"
+
+    @model_validator(mode="after")
+    def _heads_divide_width(self) -> CLIPTextConfig:
+        if self.width % self.heads:
+            raise ValueError(f"heads: expected a divisor of width {self.width}, found {self.heads}")
+        return self
+
+    @property
+    def reduced(self) -> bool:
+        """Whether the table holds a part of CLIP's vocabulary only."""
+        return self.vocabulary < CLIP_VOCABULARY
+
+
+class QuickGELU(nn.Module):
+    """z * sigmoid(1.702 z), CLIP's approximation of GELU."""
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Elementwise."""
+        return z * torch.sigmoid(1.702 * z)
+
+
+class Block(nn.Module):
+    """Pre-norm transformer block: attention, then an MLP four times as wide. (B, L, width) -> (B, L, width)."""
+
+    def __init__(self, width: int, heads: int, activation: Activation, causal: bool) -> None:
+        super().__init__()
+        self.causal = causal
+        self.norm1 = nn.LayerNorm(width)
+        self.attention = Attention(width, heads)
+        self.norm2 = nn.LayerNorm(width)
+        act = QuickGELU() if activation == "quick_gelu" else nn.GELU()
+        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), act, nn.Linear(4 * width, width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, L, width) -> (B, L, width)."""
+        y = self.norm1(x)
+        x = x + self.attention(y, y, y, causal=self.causal)
+        return x + self.mlp(self.norm2(x))  # type: ignore[no-any-return]
+
+
+class ResNetStem(nn.Module):
+    """Three convolutions and an average pool: (B, 3, H, W) -> (B, width, H / 4, W / 4)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        half = width // 2
+        self.conv1 = nn.Conv2d(3, half, 3, stride=2, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(half)
+        self.conv2 = nn.Conv2d(half, half, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(half)
+        self.conv3 = nn.Conv2d(half, width, 3, padding=1, bias=False)
+        self.bn3 = nn.BatchNorm2d(width)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(B, 3, H, W) -> (B, width, H / 4, W / 4)."""
+        x = F.relu(self.bn1(self.conv1(image)))
+        x = F.relu(self.bn2(self.conv2(x)))
+        x = F.relu(self.bn3(self.conv3(x)))
+        return F.avg_pool2d(x, 2)
+
+
+class Bottleneck(nn.Module):
+    """CLIP's bottleneck: where it strides, an average pool follows a convolution of stride 1."""
+
+    expansion = 4
+
+    def __init__(self, in_channels: int, planes: int, stride: int, project: bool) -> None:
+        super().__init__()
+        out_channels = planes * self.expansion
+        self.conv1 = nn.Conv2d(in_channels, planes, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(planes)
+        self.conv2 = nn.Conv2d(planes, planes, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(planes)
+        self.pool = nn.AvgPool2d(stride) if stride > 1 else nn.Identity()
+        self.conv3 = nn.Conv2d(planes, out_channels, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(out_channels)
+        self.shortcut = (
+            nn.Sequential(
+                nn.AvgPool2d(stride) if stride > 1 else nn.Identity(),
+                nn.Conv2d(in_channels, out_channels, 1, bias=False),
+                nn.BatchNorm2d(out_channels),
+            )
+            if project
+            else nn.Identity()
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, in, h, w) -> (B, 4 planes, h / stride, w / stride)."""
+        y = F.relu(self.bn1(self.conv1(x)))
+        y = F.relu(self.bn2(self.conv2(y)))
+        y = self.bn3(self.conv3(self.pool(y)))
+        return F.relu(y + self.shortcut(x))
+
+
+class MapAttentionPool(nn.Module):
+    """CLIP's attention pool, made to keep the map (CRIS): every pixel is a query, a convolution goes around it.
+
+    (B, channels, h, w) -> (B, out_channels, h, w).
+    """
+
+    def __init__(self, channels: int, out_channels: int, grid: int) -> None:
+        super().__init__()
+        self.positions = nn.Parameter(torch.randn(grid * grid + 1, channels) / channels**0.5)
+        self.attention = Attention(channels, max(1, channels // HEAD_WIDTH), out_width=out_channels)
+        self.connect = nn.Sequential(nn.Conv2d(channels, out_channels, 1, bias=False), nn.BatchNorm2d(out_channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, channels, h, w) -> (B, out_channels, h, w)."""
+        height, width = x.shape[-2:]
+        tokens = x.flatten(2).transpose(1, 2) + resize_table(self.positions[1:], height, width)
+        attended = self.attention(tokens, tokens, tokens).transpose(1, 2).unflatten(2, (height, width))
+        return F.relu(self.connect(x) + attended)
+
+    def pool(self, x: Tensor) -> Tensor:
+        """(B, channels, h, w) -> (B, out_channels): CLIP's own use, the mean of all pixels as the one query."""
+        tokens = x.flatten(2).transpose(1, 2)
+        tokens = torch.cat((tokens.mean(1, keepdim=True), tokens), dim=1)
+        table = torch.cat((self.positions[:1], resize_table(self.positions[1:], *x.shape[-2:])))
+        tokens = tokens + table
+        pooled: Tensor = self.attention(tokens[:, :1], tokens, tokens)
+        return pooled[:, 0]
+
+
+class CLIPResNet(ImageEncoder):
+    """CLIP's ModifiedResNet: four stages of strides 4, 8, 16, 32; the last map goes through the attention pool."""
+
+    def __init__(self, config: CLIPResNetConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.stem = ResNetStem(config.width)
+        self.stages = nn.ModuleList()
+        channels = config.width
+        for number, count in enumerate(config.blocks):
+            planes = config.width * 2**number
+            stride = 1 if number == 0 else 2
+            blocks = [Bottleneck(channels, planes, stride, project=True)]
+            channels = planes * Bottleneck.expansion
+            blocks += [Bottleneck(channels, planes, 1, project=False) for _ in range(count - 1)]
+            self.stages.append(nn.Sequential(*blocks))
+        self.finish = MapAttentionPool(channels, config.embed, config.grid)
+        self.channels = (4 * config.width, 8 * config.width, 16 * config.width, config.embed)
+        self.strides = (4, 8, 16, 32)
+
+    def vector(self, image: Tensor) -> Tensor:
+        """CLIP's image embedding, not normalised: (B, 3, H, W) -> (B, embed)."""
+        x = self.stem(image)
+        for stage in self.stages:
+            x = stage(x)
+        assert isinstance(self.finish, MapAttentionPool)
+        return self.finish.pool(x)
+
+
+class ViTStem(nn.Module):
+    """Patches, class token, positions: (B, 3, H, W) -> flow."""
+
+    def __init__(self, config: CLIPViTConfig) -> None:
+        super().__init__()
+        scale = config.width**-0.5
+        self.patches = nn.Conv2d(3, config.width, config.patch, stride=config.patch, bias=False)
+        self.class_token = nn.Parameter(scale * torch.randn(config.width))
+        self.positions = nn.Parameter(scale * torch.randn(config.grid**2 + 1, config.width))
+        self.norm = nn.LayerNorm(config.width)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, 3, H, W) -> map (B, width, h, w), class token (B, 1, width)."""
+        x = self.patches(image)
+        height, width = x.shape[-2:]
+        tokens = self.norm(x.flatten(2).transpose(1, 2) + resize_table(self.positions[1:], height, width))
+        token = self.norm(self.class_token + self.positions[0]).expand(len(x), 1, -1)
+        return tokens.transpose(1, 2).unflatten(2, (height, width)), token
+
+
+class ViTStage(nn.Module):
+    """Some transformer blocks over the class token and the pixels of the map."""
+
+    def __init__(self, config: CLIPViTConfig, depth: int) -> None:
+        super().__init__()
+        heads = config.width // HEAD_WIDTH
+        self.blocks = nn.ModuleList(Block(config.width, heads, config.activation, causal=False) for _ in range(depth))
+
+    def forward(self, flow: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        """(map, class token) -> the same shapes."""
+        feature_map, token = flow
+        height, width = feature_map.shape[-2:]
+        tokens = torch.cat((token, feature_map.flatten(2).transpose(1, 2)), dim=1)
+        for block in self.blocks:
+            tokens = block(tokens)
+        return tokens[:, 1:].transpose(1, 2).unflatten(2, (height, width)), tokens[:, :1]
+
+
+class ViTFinish(nn.Module):
+    """The final norm and the projection into CLIP's shared space, applied to every pixel."""
+
+    def __init__(self, config: CLIPViTConfig) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(config.width)
+        self.projection = nn.Parameter(config.width**-0.5 * torch.randn(config.width, config.embed))
+
+    def forward(self, flow: tuple[Tensor, Tensor]) -> Tensor:
+        """(map (B, width, h, w), class token) -> (B, embed, h, w)."""
+        projected = self.norm(flow[0].permute(0, 2, 3, 1)) @ self.projection
+        return projected.permute(0, 3, 1, 2)
+
+    def pool(self, flow: tuple[Tensor, Tensor]) -> Tensor:
+        """The class token alone, CLIP's own use: -> (B, embed)."""
+        pooled: Tensor = self.norm(flow[1][:, 0]) @ self.projection
+        return pooled
+
+
+class CLIPViT(ImageEncoder):
+    """CLIP's vision transformer, cut into `depths` stages of one stride. Its flow is (map, class token)."""
+
+    def __init__(self, config: CLIPViTConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.stem = ViTStem(config)
+        self.stages = nn.ModuleList(ViTStage(config, depth) for depth in config.depths)
+        self.finish = ViTFinish(config)
+        self.channels = (config.width,) * (len(config.depths) - 1) + (config.embed,)
+        self.strides = (config.patch,) * len(config.depths)
+
+    def get_map(self, flow: Any) -> Tensor:
+        """The map inside (map, class token)."""
+        feature_map: Tensor = flow[0]
+        return feature_map
+
+    def put_map(self, flow: Any, feature_map: Tensor) -> tuple[Tensor, Tensor]:
+        """The flow with another map, the class token unchanged."""
+        return feature_map, flow[1]
+
+    def vector(self, image: Tensor) -> Tensor:
+        """CLIP's image embedding, not normalised: (B, 3, H, W) -> (B, embed)."""
+        flow = self.stem(image)
+        for stage in self.stages:
+            flow = stage(flow)
+        assert isinstance(self.finish, ViTFinish)
+        return self.finish.pool(flow)
+
+
+class CLIPTextEncoder(TextEncoder):
+    """CLIP's text transformer: causal, padding not masked (it comes last, so no word ever sees it).
+
+    Tokens are CLIP's full ids at every interface, also where the table is reduced.
+
+    Buffers:
+        kept_ids: (V,) int64, only in a reduced table: the ids that have rows 0 .. V - 1, ascending; all other ids
+            share row V.
+        logit_scale: CLIP's temperature. Nothing here reads it; it is kept so that official weights round-trip.
+    """
+
+    kept_ids: Tensor
+    logit_scale: Tensor
+
+    def __init__(self, config: CLIPTextConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.width = config.width
+        self.state_width = config.embed
+        self.embedding = nn.Embedding(config.vocabulary + config.reduced, config.width)
+        self.positions = nn.Parameter(torch.empty(config.context, config.width))
+        self.layers = nn.ModuleList(
+            Block(config.width, config.heads, config.activation, causal=True) for _ in range(config.layers)
+        )
+        self.norm = nn.LayerNorm(config.width)
+        self.projection = nn.Parameter(torch.empty(config.width, config.embed))
+        self.register_buffer("logit_scale", torch.tensor(math.log(1 / 0.07)))
+        if config.reduced:
+            self.register_buffer("kept_ids", torch.arange(config.vocabulary))
+        nn.init.normal_(self.embedding.weight, std=0.02)
+        nn.init.normal_(self.positions, std=0.01)
+        nn.init.normal_(self.projection, std=config.width**-0.5)
+
+    def embed(self, tokens: Tensor) -> Tensor:
+        """(N, L) ids, L at most `context` -> (N, L, width)."""
+        rows = tokens
+        if self.config.reduced:
+            place = torch.searchsorted(self.kept_ids, tokens).clamp(max=self.config.vocabulary - 1)
+            rows = torch.where(self.kept_ids[place] == tokens, place, self.config.vocabulary)
+        embedded: Tensor = self.embedding(rows) + self.positions[: tokens.shape[1]]
+        return embedded
+
+    def finish(self, x: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Words (N, L, width) after the final norm; state (N, embed) at the end marker, which has the largest id."""
+        words: Tensor = self.norm(x)
+        end = tokens.argmax(dim=1)
+        state = words[torch.arange(len(words), device=words.device), end] @ self.projection
+        return words, state

@@ -1,0 +1,53 @@
+"""CRIS's projector: the sentence becomes a convolution kernel for the pixels (CRIS section 3.4; ETRIS uses it too)."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from referent.layers.convolution import conv_bn_relu
+
+
+def dynamic_convolution(pixels: Tensor, kernels: Tensor, kernel: int) -> Tensor:
+    """Each map under its own kernel.
+
+    Args:
+        pixels: (N, C, h, w).
+        kernels: (N, C * kernel * kernel + 1), channel-major weights, then one bias.
+        kernel: side of the kernel, odd.
+
+    Returns:
+        (N, 1, h, w).
+    """
+    count, channels, height, width = pixels.shape
+    weight = kernels[:, :-1].reshape(count, channels, kernel, kernel)
+    bias = kernels[:, -1]
+    folded = pixels.reshape(1, count * channels, height, width)
+    logits = F.conv2d(folded, weight, bias, padding=kernel // 2, groups=count)
+    return logits.transpose(0, 1)
+
+
+class Projector(nn.Module):
+    """Pixels at four times the resolution, under a kernel made of the sentence.
+
+    Args:
+        in_channels: channels of the decoder's map.
+        hidden: channels at twice the resolution.
+        width: channels at four times the resolution, and of the kernel.
+        state_width: channels of the sentence state.
+        kernel: side of the kernel.
+    """
+
+    def __init__(self, in_channels: int, hidden: int, width: int, state_width: int, kernel: int = 3) -> None:
+        super().__init__()
+        self.kernel = kernel
+        self.first = conv_bn_relu(in_channels, hidden)
+        self.second = conv_bn_relu(hidden, width)
+        self.last = nn.Conv2d(width, width, 1)
+        self.to_kernel = nn.Linear(state_width, width * kernel * kernel + 1)
+
+    def forward(self, feature_map: Tensor, state: Tensor) -> Tensor:
+        """(N, in_channels, h, w), (N, state_width) -> mask logits (N, 1, 4 h, 4 w)."""
+        x = self.first(F.interpolate(feature_map, scale_factor=2, mode="bilinear"))
+        x = self.last(self.second(F.interpolate(x, scale_factor=2, mode="bilinear")))
+        return dynamic_convolution(x, self.to_kernel(state), self.kernel)

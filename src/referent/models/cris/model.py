@@ -1,0 +1,84 @@
+"""CRIS: CLIP-driven referring image segmentation (Wang et al., CVPR 2022)."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from referent.encoders.build import build_image_encoder
+from referent.encoders.clip import CLIPTextEncoder
+from referent.layers.decoder import Decoder
+from referent.layers.projector import Projector
+from referent.models.base import Batch, Output, SegmentationModel
+from referent.models.cris import losses
+from referent.models.cris.config import CRISConfig
+from referent.models.cris.neck import Neck
+from referent.models.cris.presence import PresenceHead
+
+
+class CRIS(SegmentationModel):
+    """Two CLIP encoders, a neck, a cross-modal decoder, and a projector whose kernel is made of the sentence.
+
+    Pictures must have sides that are multiples of the image encoder's largest stride (32 for CLIP's ResNets).
+    """
+
+    def __init__(self, config: CRISConfig) -> None:
+        super().__init__()
+        self.config = config
+        width = config.neck.channels[1]
+        self.image_encoder = build_image_encoder(config.image)
+        self.text_encoder = CLIPTextEncoder(config.text)
+        c3, c4, c5 = self.image_encoder.channels[-3:]
+        s3, s4, s5 = self.image_encoder.strides[-3:]
+        self.neck = Neck((c3, c4, c5), (s3, s4, s5), config.neck.channels, config.text.embed)
+        self.decoder = Decoder(width, config.text.width, **config.decoder.model_dump())
+        self.projector = Projector(width, config.projector.hidden, config.projector.width, config.text.embed)
+        self.presence = PresenceHead(width, config.text.embed) if config.presence else None
+
+    def look_at(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Everything that no phrase enters: the encoder and the neck's first convolutions.
+
+        Args:
+            image: (B, 3, H, W) float, normalised.
+
+        Returns:
+            Three maps, fine to coarse, first dimension B.
+        """
+        v3, v4, v5 = self.image_encoder(image)[-3:]
+        return self.neck.project(v3, v4, v5)
+
+    def read(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Phrases alone: (N, L) ids -> words (N, L, D), state (N, E). They do not depend on the picture."""
+        words, state = self.text_encoder(tokens)
+        return words, state
+
+    def answer(self, sight: tuple[Tensor, ...], batch: Batch) -> Output:
+        """Mask logits of N references, (N, 1, H / 4, W / 4) where the middle stage has stride 16.
+
+        Padding is told by id 0, which is also the token of a "!" inside a word; the decoder does not see that one
+        either, as in the official code.
+        """
+        words, state = self.read(batch.tokens)
+        f3, f4, f5 = (feature_map.index_select(0, batch.picture) for feature_map in sight)
+        fused = self.neck(f3, f4, f5, state)
+        decoded = self.decoder(fused, words, batch.tokens != 0)
+        logits = self.projector(decoded, state)
+        presence = self.presence(decoded, state, logits) if self.presence is not None else None
+        return Output(logits, presence)
+
+    def losses(self, batch: Batch, output: Output) -> dict[str, Tensor]:
+        """`text_to_pixel` (the paper's), `dice`, and `presence` where the head exists.
+
+        The target is shrunk to the logits' size by nearest neighbour, as in the official code.
+
+        Raises:
+            ValueError: the batch has no target.
+        """
+        if batch.target is None:
+            raise ValueError("losses need batch.target")
+        logits = output.logits.float()
+        target = F.interpolate(batch.target, logits.shape[-2:], mode="nearest")
+        named = {"text_to_pixel": losses.text_to_pixel(logits, target), "dice": losses.dice(logits, target)}
+        if output.presence is not None:
+            named["presence"] = losses.presence(output.presence.float(), batch.target)
+        return named
