@@ -1,0 +1,165 @@
+"""From samples on disk to batches of tensors, in worker processes.
+
+What costs a worker time is the size of a picture (decoding, warping it and its masks), and what costs the text
+encoder time is the longest phrase of a batch. Both differ from item to item by an order of magnitude, so a step's items
+are dealt to the processes and accumulation passes by cost, and the token window is cut to the longest phrase present.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as TorchDataset
+
+from referent.data.sample import Sample
+from referent.errors import RecipeError
+from referent.models.base import Batch
+from referent.picture import read_picture
+from referent.training.order import Order, Visit, deal
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from referent.preparation import Preparation
+
+Triple: TypeAlias = "tuple[Image.Image, list[NDArray[np.bool_]], list[str]]"
+Augmentation: TypeAlias = "Callable[[Image.Image, list[NDArray[np.bool_]], list[str], np.random.Generator], Triple]"
+
+
+@dataclass(frozen=True)
+class Item:
+    """What a batch counts: samples that share one picture (and, with `group: target`, one target).
+
+    Attributes:
+        samples: at least one.
+        phrases: how many of them a visit shows.
+    """
+
+    samples: tuple[Sample, ...]
+    phrases: int
+
+    @property
+    def cost(self) -> float:
+        """Pixels of the picture, which decide how long loading takes."""
+        height, width = self.samples[0].size
+        return float(height * width)
+
+    def draw(self, generator: np.random.Generator) -> list[Sample]:
+        """`phrases` samples: all different where there are enough, each at least once where there are not."""
+        chosen: list[int] = []
+        while len(chosen) < self.phrases:
+            chosen += generator.permutation(len(self.samples)).tolist()
+        return [self.samples[index] for index in chosen[: self.phrases]]
+
+
+def gather(samples: Sequence[Sample], group: str, phrases: int) -> list[Item]:
+    """Samples grouped into items, in the order of each item's first sample.
+
+    Args:
+        samples: of one source.
+        group: "target" puts together all phrases of the same masks in the same picture; "picture" all of a picture.
+        phrases: samples a visit shows.
+
+    Raises:
+        RecipeError: a sample without a phrase.
+    """
+    groups: dict[tuple[str, ...], list[Sample]] = {}
+    for sample in samples:
+        if sample.reference.phrase is None:
+            raise RecipeError(f"sample {sample.id}: training takes phrases, found an example")
+        masks = sorted(target["counts"] for target in sample.targets) if group == "target" else []
+        groups.setdefault((str(sample.picture), *masks), []).append(sample)
+    return [Item(tuple(members), phrases) for members in groups.values()]
+
+
+class Batches(TorchDataset[Batch]):
+    """Every batch of a training, by (step, part).
+
+    Args:
+        items: of all sources, one after the other, as `order` counts them.
+        order: which items make up a step.
+        preparation: pictures, masks and phrases to tensors.
+        augment: changes picture, masks and phrases together before preparation, or None.
+        parts: batches a step is cut into: processes x accumulation passes.
+    """
+
+    def __init__(
+        self,
+        items: Sequence[Item],
+        order: Order,
+        preparation: Preparation,
+        augment: Augmentation | None,
+        parts: int,
+    ) -> None:
+        self.items, self.order, self.preparation = items, order, preparation
+        self.augment, self.parts = augment, parts
+
+    def __getitem__(self, key: tuple[int, int]) -> Batch:
+        step, part = key
+        visits = self.order.visits(step)
+        hand = deal([self.items[visit.item].cost for visit in visits], self.parts)[part]
+        loaded = [self._load(visits[position]) for position in hand]
+        counts = torch.tensor([len(ids) for _, _, _, ids in loaded])
+        return Batch(
+            image=torch.stack([image for image, _, _, _ in loaded]),
+            tokens=trim(torch.cat([tokens for _, tokens, _, _ in loaded])),
+            picture=torch.repeat_interleave(torch.arange(len(loaded)), counts),
+            target=torch.cat([target for _, _, target, _ in loaded]),
+            ids=tuple(name for _, _, _, ids in loaded for name in ids),
+        )
+
+    def _load(self, visit: Visit) -> tuple[Tensor, Tensor, Tensor, list[str]]:
+        item = self.items[visit.item]
+        generator = visit.generator(self.order.seed)
+        samples = item.draw(generator)
+        picture = read_picture(item.samples[0].picture)
+        masks = [sample.mask() for sample in samples]
+        phrases = [str(sample.reference.phrase) for sample in samples]
+        if self.augment is not None:
+            picture, masks, phrases = self.augment(picture, masks, phrases, generator)
+        image = self.preparation.picture(picture)
+        target = torch.stack([self.preparation.mask(mask) for mask in masks])
+        return image, self.preparation.tokens(phrases), target, [sample.id for sample in samples]
+
+
+def trim(tokens: Tensor) -> Tensor:
+    """Token windows cut to the longest phrase: (N, L) int64 to (N, shorter L).
+
+    Padding (0) stands at the end, and no model's answer depends on it: CLIP's text encoder is causal and the decoders
+    mask it.
+    """
+    used = int((tokens != 0).any(dim=0).nonzero().max()) + 1
+    return tokens[:, :used]
+
+
+def loader(batches: Batches, first: int, last: int, parts: Sequence[int], workers: int) -> Iterator[Batch]:
+    """The batches of steps `first` to `last` (excluded), `parts` of each in turn, loaded ahead by `workers` processes.
+
+    One stream for the whole training: no gap between epochs, and nothing to rewind when resuming.
+    """
+    keys = ((step, part) for step in range(first, last) for part in parts)
+    stream = DataLoader(
+        batches,
+        sampler=keys,
+        batch_size=None,
+        num_workers=workers,
+        worker_init_fn=_prepare_worker if workers else None,
+        # Loading draws no number from torch's stream, whatever the number of workers.
+        generator=torch.Generator(),
+    )
+    return iter(stream)
+
+
+def _prepare_worker(_: int) -> None:
+    # Ctrl-C reaches the whole terminal group; the training process decides when its workers end.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    torch.set_num_threads(1)

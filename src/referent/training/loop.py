@@ -1,0 +1,391 @@
+"""The training loop: steps, logs, validations, checkpoints, and an end that can always be resumed."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs
+from rich.console import Console
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.swa_utils import AveragedModel
+
+from referent import weights
+from referent.errors import RecipeError, TrainingError
+from referent.files import atomic_path
+from referent.models.base import Batch, SegmentationModel
+from referent.training.checkpoint import Checkpoints, Progress, check_same
+from referent.training.interrupt import Interrupts
+from referent.training.journal import Journal
+from referent.training.loading import Batches, loader
+from referent.training.objective import TOTAL, Objective
+from referent.training.optimiser import build_optimiser, clip_gradients, training_mode
+from referent.training.plan import Plan, make_plan
+from referent.training.randomness import random_state, restore_random_state, seed_process
+from referent.training.recipe import Recipe
+from referent.training.schedule import learning_rate
+from referent.training.validation import Evaluate, Verdict, validate
+
+# Other processes wait while the first one validates.
+PATIENCE = timedelta(hours=6)
+FINAL, BEST = "final.safetensors", "best.safetensors"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a training ended.
+
+    Attributes:
+        step: steps done.
+        total: steps of the recipe.
+        weights: the exported weights, or None where the training was interrupted.
+        checkpoint: the newest checkpoint.
+        best: the best selected score, None without a validation.
+        interrupted: by Ctrl-C or a request to end; resuming goes on from `checkpoint`.
+    """
+
+    step: int
+    total: int
+    weights: Path | None
+    checkpoint: Path | None
+    best: float | None
+    interrupted: bool
+
+
+def train(
+    recipe: Recipe, *, resume: bool = False, evaluate: Evaluate | None = None, console: Console | None = None
+) -> Outcome:
+    """Trains as the recipe says. Under `torchrun`, every process calls this.
+
+    Args:
+        recipe: what to train.
+        resume: go on from the newest checkpoint in `recipe.output`.
+        evaluate: scores a segmenter on a data set; needed where the recipe has validation data.
+        console: where progress goes; standard error when None.
+
+    Raises:
+        RecipeError, DataError, WeightsError: before the first step.
+        TrainingError: a loss that is not a number, a disk that is full, a checkpoint of another recipe, or an output
+            folder that is in use.
+    """
+    if recipe.data.val and evaluate is None:
+        raise RecipeError("data.val: there is validation data, and nothing to evaluate it with")
+    accelerator = Accelerator(
+        kwargs_handlers=[
+            # A model may hold parameters that no loss reaches (CLIP's logit_scale).
+            DistributedDataParallelKwargs(find_unused_parameters=True),
+            InitProcessGroupKwargs(timeout=PATIENCE),
+        ]
+    )
+    checkpoints = Checkpoints(recipe.output, recipe.keep)
+    if accelerator.is_main_process:
+        checkpoints.prepare()
+    accelerator.wait_for_everyone()
+    if checkpoints.all() and not resume:
+        raise TrainingError(
+            f"{recipe.output}: holds checkpoints of an earlier training; --resume goes on with it, "
+            "or choose another `output`"
+        )
+    saved = checkpoints.load_newest() if resume else None
+    if saved is not None:
+        check_same(saved["recipe"], recipe.plain(), recipe.output)
+    plan = make_plan(recipe, start=saved is None)
+    with Interrupts() as interrupts:
+        journal = Journal(recipe.output, plan.total, recipe.tensorboard, accelerator.is_main_process, console)
+        with journal:
+            return _Training(plan, accelerator, checkpoints, journal, interrupts, evaluate).run(saved)
+
+
+class _Training:
+    """One process's part of one training."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        accelerator: Accelerator,
+        checkpoints: Checkpoints,
+        journal: Journal,
+        interrupts: Interrupts,
+        evaluate: Evaluate | None,
+    ) -> None:
+        self.plan, self.recipe, self.accelerator = plan, plan.recipe, accelerator
+        self.checkpoints, self.journal, self.interrupts, self.evaluate = checkpoints, journal, interrupts, evaluate
+        self.processes, self.process = accelerator.num_processes, accelerator.process_index
+        recipe = self.recipe
+        self.parts = self.processes * recipe.accumulate
+        if recipe.batch % self.parts:
+            raise RecipeError(
+                f"batch: expected a multiple of {self.parts} ({self.processes} processes x accumulate "
+                f"{recipe.accumulate}), found {recipe.batch}"
+            )
+        self._check_batch_normalisation()
+        self.model = plan.model
+        objective = Objective(self.model, plan.auxiliaries, recipe.loss, recipe.precision == "bf16", recipe.seed)
+        if recipe.channels_last:
+            objective = objective.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if recipe.sync_batchnorm and self.processes > 1:
+            if accelerator.device.type != "cuda":
+                raise RecipeError("sync_batchnorm: works between GPUs only; set sync_batchnorm=false")
+            objective = nn.SyncBatchNorm.convert_sync_batchnorm(objective)
+        objective.to(accelerator.device)
+        self.ema = AveragedModel(self.model, multi_avg_fn=_moving_average(recipe.ema)) if recipe.ema else None
+        self.inner = objective
+        self.optimiser: Optimizer = build_optimiser(plan.groups(), recipe.optimiser)
+        self.objective: nn.Module = accelerator.prepare_model(objective)
+        self.progress = Progress()
+        self.newest: Path | None = None
+        self.bad_ids: tuple[str, ...] = ()
+        self.norm = 0.0
+        self.sums: dict[str, Tensor] = {}
+        self.summed = 0
+        self.since = (time.monotonic(), 0)
+
+    def run(self, saved: dict[str, Any] | None) -> Outcome:
+        """All steps that are left."""
+        recipe, total = self.recipe, self.plan.total
+        seed_process(recipe.seed, self.process)
+        done = 0 if saved is None else self._restore(saved)
+        self.journal.write(
+            "start" if saved is None else "resume", done, recipe=recipe.plain(), processes=self.processes,
+            device=str(self.accelerator.device), steps_per_epoch=self.plan.order.steps_per_epoch, total=total,
+        )
+        self.journal.say(f"training {recipe.model.name}: steps {done} to {total}, on {self.accelerator.device}")
+        training_mode(self.inner)
+        batches = self._batches(done)
+        self.since = (time.monotonic(), done)
+        if saved is not None and self._due(done, self.plan.validate_every) and self.progress.validated < done:
+            # Killed between a checkpoint and its validation.
+            self._validate(done)
+        while done < total:
+            self._differentiate(done, batches)
+            stop = self._agree(done)
+            self._move()
+            done += 1
+            if done % recipe.log_every == 0 or done == total:
+                self._report(done)
+            self.journal.advance(done)
+            validates = self._due(done, self.plan.validate_every) and bool(self.plan.validation)
+            if stop or validates or self._due(done, self.plan.save_every):
+                self._save(done)
+            if stop and done < total:
+                return self._outcome(done, interrupted=True)
+            if validates:
+                try:
+                    with self.interrupts.at_once():
+                        self._validate(done)
+                except KeyboardInterrupt:
+                    return self._outcome(done, interrupted=True)
+        exported = self._export(FINAL, done)
+        self.journal.write("end", done, best=self.progress.best, best_step=self.progress.best_step)
+        return self._outcome(done, weights=exported)
+
+    def _differentiate(self, step: int, batches: Iterator[Batch]) -> None:
+        """Rates and gradients of the step that `step` others precede."""
+        recipe = self.recipe
+        for group in self.optimiser.param_groups:
+            group["lr"] = learning_rate(
+                recipe, step, self.plan.order.steps_per_epoch, self.plan.total, group["lr_scale"]
+            )
+        for index in range(recipe.accumulate):
+            batch = next(batches).to(self.accelerator.device)
+            if recipe.channels_last:
+                batch = _channels_last(batch)
+            last = index == recipe.accumulate - 1
+            with contextlib.nullcontext() if last else self.accelerator.no_sync(self.objective):
+                losses = self.objective(batch, step, self.process * recipe.accumulate + index)
+                (losses[TOTAL] / recipe.accumulate).backward()
+            if not torch.isfinite(losses[TOTAL]):
+                self.bad_ids += batch.ids
+            for name, value in losses.items():
+                self.sums[name] = self.sums.get(name, torch.zeros((), device=value.device)) + value.detach().float()
+            self.summed += 1
+
+    def _agree(self, step: int) -> bool:
+        """Whether to stop after this step, agreed between all processes.
+
+        Raises:
+            TrainingError: the loss of some process is not finite; the optimiser has not moved yet.
+        """
+        bad, stop = bool(self.bad_ids), self.interrupts.asked
+        if self.processes > 1:
+            flags = torch.tensor([bad, stop], dtype=torch.float32, device=self.accelerator.device)
+            anywhere = self.accelerator.reduce(flags, reduction="sum")
+            bad, stop = bool(anywhere[0] > 0), bool(anywhere[1] > 0)
+        if bad:
+            raise TrainingError(self._not_finite(step + 1))
+        return stop
+
+    def _move(self) -> None:
+        self.norm = clip_gradients(self.inner, self.recipe.optimiser.clip)
+        self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)
+        if self.ema is not None:
+            self.ema.update_parameters(self.model)
+
+    def _not_finite(self, done: int) -> str:
+        if not self.bad_ids:
+            return f"step {done}: the loss is not finite on another process, whose message names the samples"
+        self.journal.write("not finite", done, ids=list(self.bad_ids))
+        return (
+            f"step {done}: the loss is not finite (NaN or infinite); the batch's samples: {', '.join(self.bad_ids)}; "
+            f"weights of before are in the newest checkpoint in {self.recipe.output}"
+        )
+
+    def _report(self, done: int) -> None:
+        """Means since the last report, over all processes."""
+        names = list(self.sums)
+        sums = self.accelerator.reduce(torch.stack([self.sums[name] for name in names]), reduction="mean").tolist()
+        now = time.monotonic()
+        losses = {name: value / self.summed for name, value in zip(names, sums, strict=True)}
+        (before, first), self.since, self.sums, self.summed = self.since, (now, done), {}, 0
+        rate = (done - first) * self.recipe.batch / max(now - before, 1e-9)
+        self.journal.write(
+            "step", done, epoch=(done - 1) // self.plan.order.steps_per_epoch, losses=losses, gradient_norm=self.norm,
+            lr=max(group["lr"] for group in self.optimiser.param_groups), items_per_second=round(rate, 3),
+        )
+        self.journal.show_step(done, losses, rate)
+
+    def _save(self, done: int) -> None:
+        """A checkpoint, written by the first process."""
+        states = [random_state()]
+        if self.processes > 1:
+            gathered: list[Any] = [None] * self.processes
+            torch.distributed.all_gather_object(gathered, states[0])
+            states = gathered
+        if self.accelerator.is_main_process:
+            began = time.monotonic()
+            self.newest = self.checkpoints.save(
+                done,
+                {
+                    "step": done,
+                    "recipe": self.recipe.plain(),
+                    "objective": self.inner.state_dict(),
+                    "ema": None if self.ema is None else self.ema.state_dict(),
+                    "optimiser": self.optimiser.state_dict(),
+                    "random": states,
+                },
+            )
+            self.journal.write("checkpoint", done, path=str(self.newest), seconds=round(time.monotonic() - began, 3))
+        self.accelerator.wait_for_everyone()
+
+    def _restore(self, saved: dict[str, Any]) -> int:
+        """Everything a checkpoint holds; the number of steps it had done."""
+        self.inner.load_state_dict(saved["objective"])
+        self.optimiser.load_state_dict(saved["optimiser"])
+        if self.ema is not None:
+            self.ema.load_state_dict(saved["ema"])
+        if self.process < len(saved["random"]):
+            restore_random_state(saved["random"][self.process])
+        self.progress = self.checkpoints.read_progress()
+        self.newest = self.checkpoints.all()[-1]
+        step: int = saved["step"]
+        return step
+
+    def _validate(self, done: int) -> None:
+        """Scores, pictures, and the best weights so far; the first process works, the others wait."""
+        if self.accelerator.is_main_process and self.evaluate is not None and self.plan.validation:
+            began = time.monotonic()
+            verdict = validate(
+                self._averaged(), self.plan.preparation, self.recipe.model.name, self.accelerator.device,
+                self.plan.validation, self.evaluate, self.recipe.select,
+            )
+            best = self.progress.best is None or verdict.selected > self.progress.best
+            if best and self.newest is not None:
+                self.checkpoints.mark_best(self.newest)
+                self._export(BEST, done)
+            self.progress = Progress(
+                done, done if best else self.progress.best_step, verdict.selected if best else self.progress.best
+            )
+            self.checkpoints.write_progress(self.progress)
+            self._show(done, verdict, time.monotonic() - began)
+        self.accelerator.wait_for_everyone()
+        self.since = (time.monotonic(), done)
+
+    def _show(self, done: int, verdict: Verdict, seconds: float) -> None:
+        path = self.recipe.output / "predictions" / f"step-{done:08d}.jpg"
+        try:
+            path.parent.mkdir(exist_ok=True)
+            with atomic_path(path) as temporary:
+                verdict.picture.save(temporary, format="JPEG", quality=88)
+        except OSError as error:
+            raise TrainingError(f"{path}: cannot be written: {error.strerror}; --resume goes on") from error
+        self.journal.show_picture(done, "predictions", verdict.picture)
+        self.journal.write(
+            "validation", done, scores=verdict.scores, selected=verdict.selected, seconds=round(seconds, 2),
+            best=self.progress.best, best_step=self.progress.best_step,
+        )
+        self.journal.say(
+            f"step {done}: {self.recipe.select} {verdict.selected:.4f} "
+            f"(best {self.progress.best:.4f} at step {self.progress.best_step}); {path}"
+        )
+
+    def _export(self, name: str, done: int) -> Path:
+        """The weights as a file that `referent.load` takes."""
+        path = self.recipe.output / name
+        if self.accelerator.is_main_process:
+            header = weights.Header(
+                name=self.recipe.model.name,
+                family=self.recipe.model.family,
+                config=self.plan.config.model_dump(mode="json"),
+                preparation=self.plan.preparation.model_dump(mode="json"),
+                extra={"training": {"step": done, "recipe": self.recipe.plain()}},
+            )
+            try:
+                weights.write(path, self._averaged().state_dict(), header)
+            except OSError as error:
+                raise TrainingError(f"{path}: cannot be written: {error.strerror or error}; --resume goes on") from error
+        self.accelerator.wait_for_everyone()
+        return path
+
+    def _averaged(self) -> SegmentationModel:
+        """What is validated and exported."""
+        model: Any = self.model if self.ema is None else self.ema.module
+        assert isinstance(model, SegmentationModel)
+        return model
+
+    def _batches(self, done: int) -> Iterator[Batch]:
+        plan, recipe = self.plan, self.recipe
+        batches = Batches(plan.items, plan.order, plan.preparation, plan.augment, self.parts)
+        mine = range(self.process * recipe.accumulate, (self.process + 1) * recipe.accumulate)
+        return loader(batches, done, plan.total, mine, recipe.workers)
+
+    def _check_batch_normalisation(self) -> None:
+        references = self.recipe.batch * self.recipe.data.phrases // self.parts
+        batch_norms = [item for item in self.plan.model.modules() if isinstance(item, nn.modules.batchnorm._BatchNorm)]
+        if references < 2 and batch_norms and not (self.recipe.sync_batchnorm and self.processes > 1):
+            raise RecipeError(
+                "batch: the model has batch normalisation, which needs at least 2 references in a forward pass, found "
+                f"{references} (batch {self.recipe.batch} x phrases {self.recipe.data.phrases} over {self.parts} parts)"
+            )
+
+    def _due(self, done: int, every: int) -> bool:
+        return done % every == 0 or done == self.plan.total
+
+    def _outcome(self, done: int, weights: Path | None = None, interrupted: bool = False) -> Outcome:
+        if interrupted:
+            self.journal.write("interrupted", done)
+        return Outcome(done, self.plan.total, weights, self.newest, self.progress.best, interrupted)
+
+
+def _channels_last(batch: Batch) -> Batch:
+    return replace(batch, image=batch.image.contiguous(memory_format=torch.channels_last))
+
+
+def _moving_average(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor | int], None]:
+    """Exponential moving average whose first steps forget faster, so that the random beginning does not linger:
+    the decay of step t is min(decay, (1 + t) / (10 + t)), as in TensorFlow's ExponentialMovingAverage."""
+
+    @torch.no_grad()
+    def update(averaged: list[Tensor], current: list[Tensor], count: Tensor | int) -> None:
+        steps = float(count)
+        torch._foreach_lerp_(averaged, current, 1 - min(decay, (1 + steps) / (10 + steps)))
+
+    return update

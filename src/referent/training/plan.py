@@ -1,0 +1,219 @@
+"""Everything a training needs, built from its recipe: model, data, groups, lengths. `--dry-run` prints it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import torch
+from pydantic import BaseModel, ValidationError
+from torch import nn
+
+from referent import zoo
+from referent.errors import RecipeError
+from referent.models.base import SegmentationModel
+from referent.preparation import Preparation
+from referent.training.auxiliary import Auxiliary, build_auxiliary
+from referent.training.loading import Augmentation, Item, gather
+from referent.training.optimiser import ParameterGroup, freeze, parameter_groups
+from referent.training.order import Order
+from referent.training.randomness import seed_process
+from referent.training.recipe import Recipe, Source
+from referent.training.start import start_from
+from referent.training.validation import Subset
+
+if TYPE_CHECKING:
+    from referent.data.sample import Sample
+
+Settings = TypeVar("Settings", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A training that is ready to run.
+
+    Attributes:
+        recipe: what it was made from.
+        config: the model's configuration.
+        model: with its starting weights, in float32 on the CPU, frozen parts frozen.
+        auxiliaries: further objectives.
+        preparation: pictures and phrases to tensors.
+        augment: or None.
+        sources: items of each training source.
+        validation: what is validated on.
+        order: which item comes when.
+        total: steps of the whole training.
+    """
+
+    recipe: Recipe
+    config: BaseModel
+    model: SegmentationModel
+    auxiliaries: Sequence[Auxiliary]
+    preparation: Preparation
+    augment: Augmentation | None
+    sources: Sequence[Sequence[Item]]
+    validation: Sequence[Subset]
+    order: Order
+    total: int
+
+    @property
+    def items(self) -> list[Item]:
+        """Items of all sources, as `order` counts them."""
+        return [item for source in self.sources for item in source]
+
+    @property
+    def validate_every(self) -> int:
+        """Steps between validations."""
+        return self.recipe.validate_every or self.order.steps_per_epoch
+
+    @property
+    def save_every(self) -> int:
+        """Steps between checkpoints."""
+        return self.recipe.save_every or self.validate_every
+
+    def groups(self) -> list[ParameterGroup]:
+        """Trainable parameters by group; names as in the model, those of auxiliary objectives after them."""
+        return parameter_groups(_Named(self.model, self.auxiliaries), self.recipe.optimiser)
+
+    def describe(self) -> str:
+        """What would be trained, for people."""
+        recipe = self.recipe
+        size = sum(parameter.numel() for parameter in self.model.parameters())
+        trainable = sum(parameter.numel() for parameter in self.model.parameters() if parameter.requires_grad)
+        lines = [
+            f"model      {recipe.model.family}: {size:,} parameters, {trainable:,} trained, {size - trainable:,} frozen",
+            *(
+                f"group      {group.match}: {len(group.parameters)} tensors, {group.size:,} parameters, "
+                f"rate {recipe.optimiser.lr * group.lr_scale:.3g}, weight decay {group.weight_decay:g}"
+                for group in self.groups()
+            ),
+            *(
+                f"train      {source.path}{f' [{source.split}]' if source.split else ''}: "
+                f"{sum(len(item.samples) for item in items):,} phrases, {len(items):,} {recipe.data.group}s, "
+                f"weight {source.weight:g}"
+                for source, items in zip(recipe.data.train, self.sources, strict=True)
+            ),
+            *(f"val        {subset.name}: {len(subset.samples):,} phrases" for subset in self.validation),
+            f"batch      {recipe.batch} {recipe.data.group}s x {recipe.data.phrases} phrases a step, "
+            f"{recipe.precision}, pictures {self.preparation.size} x {self.preparation.size}",
+            f"length     {self.total:,} steps, {self.order.steps_per_epoch:,} an epoch; validated every "
+            f"{self.validate_every:,}, saved every {self.save_every:,}",
+            f"output     {recipe.output}",
+        ]
+        return "\n".join(lines)
+
+
+class _Named(nn.Module):
+    """The model's parameters under their own names, and auxiliary ones under `auxiliary.<number>`."""
+
+    def __init__(self, model: SegmentationModel, auxiliaries: Sequence[Auxiliary]) -> None:
+        super().__init__()
+        for name, child in model.named_children():
+            self.add_module(name, child)
+        for name, parameter in model.named_parameters(recurse=False):
+            self.register_parameter(name, parameter)
+        self.add_module("auxiliary", nn.ModuleList(item for item in auxiliaries if isinstance(item, nn.Module)))
+
+
+def make_plan(recipe: Recipe, start: bool = True) -> Plan:
+    """Reads data and weights and checks every setting that needs them.
+
+    Args:
+        recipe: what to train.
+        start: whether to read the starting weights; not when a checkpoint replaces them.
+
+    Raises:
+        RecipeError: a setting that does not fit the model or the data.
+        DataError, WeightsError: a file that cannot be used.
+    """
+    if recipe.model.family not in zoo.FAMILIES:
+        raise RecipeError(f"model.family: expected one of {', '.join(zoo.FAMILIES)}, found {recipe.model.family!r}")
+    family = zoo.FAMILIES[recipe.model.family]
+    config = model_config(recipe, family.config)
+    preparation = _checked("preparation", Preparation, recipe.preparation)
+    sources = [gather(_samples(source), recipe.data.group, recipe.data.phrases) for source in recipe.data.train]
+    order = Order(
+        tuple(len(items) for items in sources),
+        tuple(source.weight for source in recipe.data.train),
+        recipe.batch,
+        recipe.seed,
+    )
+    validation = [Subset(_name(source), _samples(source)) for source in recipe.data.val]
+    seed_process(recipe.seed, 0)
+    torch.manual_seed(recipe.seed)
+    model = family.model(config)
+    if start:
+        start_from(model, recipe.start)
+    freeze(model, recipe.optimiser.frozen)
+    total = recipe.steps if recipe.steps is not None else (recipe.epochs or 0) * order.steps_per_epoch
+    return Plan(
+        recipe=recipe,
+        config=config,
+        model=model,
+        auxiliaries=build_auxiliary(recipe.auxiliary),
+        preparation=preparation,
+        augment=_augmentation(recipe.data.augment),
+        sources=sources,
+        validation=validation,
+        order=order,
+        total=total,
+    )
+
+
+def model_config(recipe: Recipe, config: type[BaseModel]) -> BaseModel:
+    """The family's configuration: the preset with the recipe's settings laid over it.
+
+    Raises:
+        RecipeError: no such preset, or settings that the configuration refuses.
+    """
+    preset: dict[str, Any] = {}
+    if recipe.model.preset is not None:
+        make: Callable[[], BaseModel] | None = getattr(config, recipe.model.preset, None)
+        if make is None or recipe.model.preset.startswith("_"):
+            raise RecipeError(f"model.preset: {config.__name__} has no preset {recipe.model.preset!r}")
+        preset = make().model_dump()
+    return _checked("model.config", config, _laid_over(preset, recipe.model.config))
+
+
+def _laid_over(below: Any, above: Any) -> Any:
+    if isinstance(below, dict) and isinstance(above, dict):
+        return {**below, **{key: _laid_over(below.get(key), value) for key, value in above.items()}}
+    return above
+
+
+def _checked(key: str, kind: type[Settings], settings: dict[str, Any]) -> Settings:
+    try:
+        return kind.model_validate(settings)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join([key, *(str(part) for part in first["loc"])])
+        if first["type"] == "extra_forbidden":
+            raise RecipeError(f"{place}: unknown key; there are: {', '.join(kind.model_fields)}") from error
+        raise RecipeError(f"{place}: {first['msg']}, found {first['input']!r}") from error
+
+
+def _augmentation(settings: dict[str, Any] | None) -> Augmentation | None:
+    if settings is None:
+        return None
+    from referent.data.augment import Augment
+
+    return _checked("data.augment", Augment, settings)
+
+
+def _name(source: Source) -> str:
+    return f"{source.path.stem}-{source.split}" if source.split else source.path.stem
+
+
+def _samples(source: Source) -> list[Sample]:
+    from referent.data.loading import open_dataset
+
+    samples = list(open_dataset(source.path, source.split).samples)
+    if not samples:
+        raise RecipeError(f"{source.path}: no samples" + (f" in split {source.split!r}" if source.split else ""))
+    if source.limit is None:
+        return samples
+    pictures = list(dict.fromkeys(sample.picture for sample in samples))
+    count = min(source.limit, len(pictures))
+    kept = {pictures[index * len(pictures) // count] for index in range(count)}
+    return [sample for sample in samples if sample.picture in kept]

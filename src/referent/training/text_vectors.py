@@ -1,0 +1,104 @@
+"""An auxiliary objective: the text tower's state lands where CLIP puts the same name.
+
+A small tower that only sees the phrases of a few thousand photographs knows a few dozen names. Aimed at CLIP's text
+vectors of 1,600 names, a synonym that no photograph was described with ("sofa", "kitten") lands near its neighbour.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from safetensors import safe_open
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from referent.encoders.tokenizers import CLIP_VOCABULARY, ClipTokenizer
+from referent.errors import RecipeError
+
+# The head noun decides; what is said around it must not move the state far from the name's vector.
+_TEMPLATES = (
+    "{}", "{}", "{}", "a {}", "the {}", "a photo of a {}", "that {}", "{} please", "left {}", "the {} on the right",
+    "{} in the middle", "the biggest {}", "small {}", "the red {}", "a black and white {}", "second {} from the left",
+    "the {} at the top", "{} in front", "the {} next to the wall", "the {} that is closest to us", "big blue {}",
+    "the {} in the background", "{} behind", "all the {}", "any {}?", "the {} with a hole in it",
+)  # fmt: skip
+_END = CLIP_VOCABULARY - 1
+
+
+class Reader(Protocol):
+    """A model whose phrases can be read alone."""
+
+    def read(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, L) ids -> words (N, L, D), state (N, E)."""
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """The model's parameters."""
+
+
+class TextVectors:
+    """Draws names and longer texts, puts names into templates, and compares the tower's states with their vectors.
+
+    Args:
+        path: safetensors with `vectors` (V, E), `vector_of` (T,) and, in its metadata, the T `texts` and their `kinds`
+            as JSON lists; a text of kind "name" is put into templates.
+        batch: texts a step.
+        context_length: longest token row.
+        temperature: of the softmax over all V vectors by which teacher and student are compared.
+        noise: probability that a token is replaced by a random one, so that unknown words do no harm.
+
+    Raises:
+        RecipeError: no file at `path`.
+    """
+
+    def __init__(
+        self, path: str, batch: int = 128, context_length: int = 22, temperature: float = 0.1, noise: float = 0.05
+    ) -> None:
+        if not Path(path).is_file():
+            raise RecipeError(f"auxiliary text-vectors: expected a file at path, found none: {path}")
+        with safe_open(path, "pt") as file:
+            self.vectors = F.normalize(file.get_tensor("vectors").float(), dim=1)
+            self.vector_of: Tensor = file.get_tensor("vector_of")
+            metadata = file.metadata()
+        self.texts: list[str] = json.loads(metadata["texts"])
+        self.kinds: list[str] = json.loads(metadata["kinds"])
+        self.batch = batch
+        self.context_length = context_length
+        self.temperature = temperature
+        self.noise = noise
+        self.tokenizer = ClipTokenizer()
+
+    def losses(self, model: Reader, step: int, generator: torch.Generator) -> dict[str, Tensor]:
+        """`text_vectors`: 1 - cosine to the name's vector, plus the divergence of the similarities to all vectors."""
+        tokens, rows = self.draw(generator)
+        _, state = model.read(tokens.to(next(model.parameters()).device))
+        return {"text_vectors": self.compare(state, rows)}
+
+    def draw(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """(batch, L) tokens, cut to the longest text, and the (batch,) rows of `vectors` they belong to."""
+        picks = torch.randint(len(self.texts), (self.batch,), generator=generator)
+        forms = torch.randint(len(_TEMPLATES), (self.batch,), generator=generator).tolist()
+        texts = [
+            _TEMPLATES[form].format(self.texts[pick]) if self.kinds[pick] == "name" else self.texts[pick]
+            for pick, form in zip(picks.tolist(), forms, strict=True)
+        ]
+        tokens = self.tokenizer(texts, self.context_length)
+        ends = tokens.argmax(1)
+        places = torch.arange(tokens.shape[1])
+        noisy = (torch.rand(tokens.shape, generator=generator) < self.noise) & (places > 1)
+        noisy &= places < ends[:, None]
+        tokens = torch.where(noisy, torch.randint(1, _END - 1, tokens.shape, generator=generator), tokens)
+        return tokens[:, : int(ends.max()) + 1], self.vector_of[picks]
+
+    def compare(self, state: Tensor, rows: Tensor) -> Tensor:
+        """Scalar loss of (batch, 512) states against the vectors at `rows`."""
+        vectors = self.vectors.to(state.device)
+        state = F.normalize(state.float(), dim=1)
+        goal = vectors[rows.to(state.device)]
+        teacher = (goal @ vectors.T / self.temperature).softmax(1)
+        student = (state @ vectors.T / self.temperature).log_softmax(1)
+        divergence = F.kl_div(student, teacher, reduction="batchmean")
+        return divergence + (1 - (state * goal).sum(1)).mean()
