@@ -21,12 +21,16 @@ from safetensors.torch import load_file
 from torch.nn import functional as F
 
 from referent.data.sample import encode
-from referent.encoders.mobilenet import MobileNetV2, from_folded
+from referent.encoders.mobilenet import MobileNetV2, MobileNetV2Config, from_folded
 
 VOC = (
-    "background airplane bicycle bird boat bottle bus car cat chair cow dining-table dog horse motorcycle person "
-    "potted-plant sheep couch train tv"
-).replace("-", "\N{NO-BREAK SPACE}").split(" ")
+    (
+        "background airplane bicycle bird boat bottle bus car cat chair cow dining-table dog horse motorcycle person "
+        "potted-plant sheep couch train tv"
+    )
+    .replace("-", "\N{NO-BREAK SPACE}")
+    .split(" ")
+)
 VOC = [name.replace("\N{NO-BREAK SPACE}", " ") for name in VOC]
 
 SIZE = 513  # the teacher's training size
@@ -45,7 +49,7 @@ CALTECH = {
 def teacher(path: Path) -> tuple[MobileNetV2, torch.Tensor, torch.Tensor]:
     """The network and its (21, 256, 1, 1) class weights and (21,) biases."""
     state = load_file(path)
-    network = MobileNetV2(deeplab=True).eval()
+    network = MobileNetV2(MobileNetV2Config()).eval()
     network.load_state_dict(from_folded(state))
     return network, state["logits.weight"].float(), state["logits.bias"].float()
 

@@ -71,7 +71,9 @@ class Augment(BaseModel):
             picture, masks = self._zoom_out(picture, masks, rng)
         return self._recolour(picture, rng), [np.ascontiguousarray(mask) for mask in masks], phrases
 
-    def _crop(self, picture: Image.Image, masks: list[Mask], rng: np.random.Generator) -> tuple[Image.Image, list[Mask]]:
+    def _crop(
+        self, picture: Image.Image, masks: list[Mask], rng: np.random.Generator
+    ) -> tuple[Image.Image, list[Mask]]:
         width, height = (max(1, round(side * rng.uniform(self.crop, 1))) for side in picture.size)
         left, top = int(rng.integers(picture.width - width + 1)), int(rng.integers(picture.height - height + 1))
         box = (left, top, left + width, top + height)

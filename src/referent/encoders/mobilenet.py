@@ -7,7 +7,10 @@ which the public weights were trained.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
+from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -20,11 +23,31 @@ _STAGE_ENDS = (2, 5, 12, 16)
 _ASPP_CHANNELS = 256
 
 
+class MobileNetV2Config(BaseModel):
+    """MobileNetV2 at width 1.0.
+
+    Attributes:
+        deeplab: end in DeepLabV3's head: the last stage keeps stride 16 with dilation 2, and the final map is the
+            pyramid pooling's (256 channels). Without it the last stage has stride 32 and 320 channels.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["mobilenet-v2"] = "mobilenet-v2"
+    deeplab: bool = True
+
+
 class Conv(nn.Module):
     """Convolution with TensorFlow's "SAME" padding and a bias; `relu6` adds the clipped activation."""
 
     def __init__(
-        self, inside: int, outside: int, kernel: int = 1, stride: int = 1, dilation: int = 1, groups: int = 1,
+        self,
+        inside: int,
+        outside: int,
+        kernel: int = 1,
+        stride: int = 1,
+        dilation: int = 1,
+        groups: int = 1,
         relu6: bool = True,
     ) -> None:
         super().__init__()
@@ -83,17 +106,11 @@ class PyramidPooling(nn.Module):
 
 
 class MobileNetV2(ImageEncoder):
-    """MobileNetV2 at width 1.0.
+    """MobileNetV2 in four stages of strides 4, 8, 16 and 32 (16 with DeepLab's head). Input RGB scaled to [-1, 1]."""
 
-    Args:
-        deeplab: end in DeepLabV3's head: the last stage keeps stride 16 with dilation 2 and `finish` is the pyramid
-            pooling (256 channels). Without it the last stage has stride 32 and 320 channels.
-
-    Input: (B, 3, H, W) RGB scaled to [-1, 1].
-    """
-
-    def __init__(self, deeplab: bool = True) -> None:
+    def __init__(self, config: MobileNetV2Config) -> None:
         super().__init__()
+        deeplab = config.deeplab
         self.stem = Conv(3, 32, 3, stride=2)
         blocks: list[nn.Module] = []
         inside = 32
@@ -103,7 +120,9 @@ class MobileNetV2(ImageEncoder):
                 first = repeat == 0
                 # DeepLab turns block 13's stride into dilation from the block after it on.
                 dilation = 2 if dilated and not (row == 5 and first) else 1
-                blocks.append(InvertedResidual(inside, channels, expansion, stride if first and not dilated else 1, dilation))
+                blocks.append(
+                    InvertedResidual(inside, channels, expansion, stride if first and not dilated else 1, dilation)
+                )
                 inside = channels
         starts = (0, *(end + 1 for end in _STAGE_ENDS[:-1]))
         self.stages = nn.ModuleList(

@@ -46,8 +46,22 @@ class Projector(nn.Module):
         self.last = nn.Conv2d(width, width, 1)
         self.to_kernel = nn.Linear(state_width, width * kernel * kernel + 1)
 
-    def forward(self, feature_map: Tensor, state: Tensor) -> Tensor:
-        """(N, in_channels, h, w), (N, state_width) -> mask logits (N, 1, 4 h, 4 w)."""
+    def forward(self, feature_map: Tensor, state: Tensor, detail: tuple[Tensor, Tensor] | None = None) -> Tensor:
+        """Draw.
+
+        Args:
+            feature_map: (N, in_channels, h, w).
+            state: (N, state_width).
+            detail: maps (N, hidden, 2 h, 2 w) and (N, hidden, 4 h, 4 w) of the picture, added on the way up.
+
+        Returns:
+            Mask logits (N, 1, 4 h, 4 w).
+        """
         x = self.first(F.interpolate(feature_map, scale_factor=2, mode="bilinear"))
-        x = self.last(self.second(F.interpolate(x, scale_factor=2, mode="bilinear")))
+        if detail is not None:
+            x = x + detail[0]
+        x = F.interpolate(x, scale_factor=2, mode="bilinear")
+        if detail is not None:
+            x = x + detail[1]
+        x = self.last(self.second(x))
         return dynamic_convolution(x, self.to_kernel(state), self.kernel)

@@ -46,12 +46,15 @@ class ProjectorConfig(BaseModel):
     Attributes:
         hidden: channels at twice the neck's resolution.
         width: channels at four times the neck's resolution, and of the sentence's kernel.
+        detail: add the picture's maps of twice and four times the neck's resolution on the way up; ours, not the
+            paper's, whose masks are drawn from the decoder's map alone.
     """
 
     model_config = _FROZEN
 
     hidden: int = Field(default=512, ge=1)
     width: int = Field(default=256, ge=1)
+    detail: bool = False
 
 
 class CRISConfig(BaseModel):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from referent.encoders.build import build_image_encoder
 from referent.encoders.clip import CLIPTextEncoder
+from referent.layers.convolution import conv_bn_relu
 from referent.layers.decoder import Decoder
 from referent.layers.projector import Projector
 from referent.models.base import Batch, Output, SegmentationModel
@@ -33,6 +34,13 @@ class CRIS(SegmentationModel):
         self.neck = Neck((c3, c4, c5), (s3, s4, s5), config.neck.channels, config.text.embed)
         self.decoder = Decoder(width, config.text.width, **config.decoder.model_dump())
         self.projector = Projector(width, config.projector.hidden, config.projector.width, config.text.embed)
+        self.detail = (
+            nn.ModuleList(
+                conv_bn_relu(channels, config.projector.hidden, 1) for channels in self.image_encoder.channels[-3:-5:-1]
+            )
+            if config.projector.detail
+            else None
+        )
         self.presence = PresenceHead(width, config.text.embed) if config.presence else None
 
     def look_at(self, image: Tensor) -> tuple[Tensor, ...]:
@@ -42,10 +50,14 @@ class CRIS(SegmentationModel):
             image: (B, 3, H, W) float, normalised.
 
         Returns:
-            Three maps, fine to coarse, first dimension B.
+            Three maps, fine to coarse, and with `detail` two more, coarse to fine; first dimension B.
         """
-        v3, v4, v5 = self.image_encoder(image)[-3:]
-        return self.neck.project(v3, v4, v5)
+        maps = self.image_encoder(image)
+        v3, v4, v5 = maps[-3:]
+        sight = self.neck.project(v3, v4, v5)
+        if self.detail is None:
+            return sight
+        return *sight, self.detail[0](v3), self.detail[1](maps[-4])
 
     def read(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Phrases alone: (N, L) ids -> words (N, L, D), state (N, E). They do not depend on the picture."""
@@ -59,10 +71,10 @@ class CRIS(SegmentationModel):
         either, as in the official code.
         """
         words, state = self.read(batch.tokens)
-        f3, f4, f5 = (feature_map.index_select(0, batch.picture) for feature_map in sight)
+        f3, f4, f5, *detail = (feature_map.index_select(0, batch.picture) for feature_map in sight)
         fused = self.neck(f3, f4, f5, state)
         decoded = self.decoder(fused, words, batch.tokens != 0)
-        logits = self.projector(decoded, state)
+        logits = self.projector(decoded, state, (detail[0], detail[1]) if detail else None)
         presence = self.presence(decoded, state, logits) if self.presence is not None else None
         return Output(logits, presence)
 
