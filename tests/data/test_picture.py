@@ -253,7 +253,7 @@ def test_random_damage_gives_a_picture_or_our_error() -> None:
             try:
                 assert read_picture(bytes(damaged)).mode == "RGB"
             except PictureError as error:
-                assert str(error).startswith("picture of ")
+                assert str(error).startswith("picture of ")  # noqa: PT017
 
 
 def test_an_enormous_picture_is_refused_before_decoding(monkeypatch: pytest.MonkeyPatch) -> None:

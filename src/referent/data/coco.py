@@ -1,0 +1,177 @@
+"""COCO files, with or without phrases: read with every mistake named, and written with phrases.
+
+Two places hold phrases. An annotation's `"phrases": ["the left cat", ...]` are true of it alone. The top-level list
+`"phrases": [{"id", "image_id", "phrase", "annotation_ids": [...], "tags": {...}}]` holds phrases of several targets, or
+of none. A picture may name its `"split"`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from referent.data.checking import OnProblem, Problems, kind_of, parse_json, read_text
+from referent.data.coco_reader import CocoReader
+from referent.data.coco_records import Coco, CocoAnnotation, CocoPhrase
+from referent.data.sample import RLE, Sample
+from referent.errors import DataError
+from referent.files import atomic_write
+from referent.reference import Reference
+
+
+@dataclass
+class CocoDataset:
+    """The samples of a COCO file with phrases: first each annotation's own, then those of the top-level list."""
+
+    name: str
+    samples: Sequence[Sample]
+    problems: tuple[str, ...] = ()
+
+
+def read_coco(
+    path: Path, *, split: str | None = None, pictures: Path | None = None, on_problem: OnProblem = "raise"
+) -> Coco:
+    """A COCO file, checked throughout.
+
+    Pictures are looked for beside the file, then in `images/` beside it. Of each only the header is read, to compare
+    sizes. Polygons and uncompressed RLE become compressed RLE.
+
+    Args:
+        path: the JSON file.
+        split: only the pictures of this split, and what belongs to them, are checked and kept.
+        pictures: folder of the pictures, instead of those two.
+        on_problem: "raise", or "skip" to leave out what is wrong and go on (`Coco.problems`, and a warning in the log).
+
+    Raises:
+        DataError: not a COCO file; no such split; or, unless skipped, the list of all that is wrong: broken records,
+            duplicate ids, unknown ids, missing or unreadable pictures, sizes that differ from the file's, empty or
+            malformed masks, blank phrases.
+    """
+    return parse_coco(
+        parse_json(read_text(path), str(path)), path, split=split, pictures=pictures, on_problem=on_problem
+    )
+
+
+def parse_coco(
+    content: Any,
+    path: Path,
+    *,
+    split: str | None = None,
+    pictures: Path | None = None,
+    on_problem: OnProblem = "raise",
+) -> Coco:
+    """`read_coco` of JSON already parsed."""
+    if not isinstance(content, dict):
+        raise DataError(f"{path}: expected a COCO object, found a JSON {type(content).__name__}")
+    for key in ("images", "annotations", "categories"):
+        if not isinstance(content.get(key), list):
+            raise DataError(f"{path}: expected a COCO file with a list `{key}`, found {kind_of(content.get(key))}")
+    if not isinstance(content.get("phrases", []), list):
+        raise DataError(f"{path}: `phrases`: expected a list, found {kind_of(content['phrases'])}")
+    reader = CocoReader(path, Problems(path, on_problem))
+    folder = path.resolve().parent
+    reader.read_categories(content["categories"])
+    reader.read_images(content["images"], split, [pictures.resolve()] if pictures else [folder, folder / "images"])
+    reader.read_annotations(content["annotations"])
+    reader.read_phrases(content.get("phrases", []))
+    annotations: dict[int, list[CocoAnnotation]] = {image_id: [] for image_id in reader.images}
+    for annotation in reader.annotations.values():
+        annotations[annotation.image_id].append(annotation)
+    return Coco(
+        path,
+        reader.images,
+        {image_id: tuple(members) for image_id, members in annotations.items()},
+        reader.categories,
+        tuple(reader.phrases.values()),
+        reader.problems.settle(),
+        content,
+    )
+
+
+def coco_dataset(coco: Coco) -> CocoDataset:
+    """The samples of a checked COCO file.
+
+    Ids: "<annotation>.<k>" for an annotation's k-th phrase (from 0), "p<id>" for the top-level list.
+
+    Raises:
+        DataError: no phrases at all.
+    """
+    samples = list(_samples(coco))
+    if not samples and not coco.problems:
+        raise DataError(
+            f"{coco.path}: no phrases: expected `phrases` on the annotations or at the top level; "
+            "`referent describe` writes them"
+        )
+    return CocoDataset(f"{coco.path.resolve().parent.name}/{coco.path.name}", samples, coco.problems)
+
+
+def _samples(coco: Coco) -> Iterator[Sample]:
+    masks: dict[int, RLE] = {}
+    for image_id, members in coco.annotations.items():
+        image = coco.images[image_id]
+        for annotation in members:
+            masks[annotation.id] = annotation.mask
+            tags = {"name": coco.categories[annotation.category_id]}
+            for place, text in enumerate(annotation.phrases):
+                reference, name = Reference.of(text), f"{annotation.id}.{place}"
+                yield Sample(name, image.path, image.size, reference, (annotation.mask,), image.split, tags)
+    for phrase in coco.phrases:
+        image = coco.images[phrase.image_id]
+        targets = tuple(masks[annotation_id] for annotation_id in phrase.annotation_ids)
+        reference = Reference.of(phrase.phrase)
+        yield Sample(f"p{phrase.id}", image.path, image.size, reference, targets, image.split, phrase.tags)
+
+
+def write_coco_with_phrases(
+    path: Path,
+    coco: Coco,
+    phrases: Iterable[CocoPhrase] = (),
+    annotation_phrases: Mapping[int, Sequence[str]] | None = None,
+) -> None:
+    """A COCO file's content with phrases, in place of those it had; all other fields stay. Atomic.
+
+    In another folder than `coco.path` the pictures' `file_name` become relative to that folder.
+
+    Args:
+        path: the file to write; its folder exists.
+        coco: the file read.
+        phrases: the top-level list.
+        annotation_phrases: phrases true of one annotation alone, by annotation id.
+    """
+    own = annotation_phrases or {}
+    folder = path.resolve().parent
+    content = dict(coco.content)
+    if folder != coco.path.resolve().parent:
+        content["images"] = [_moved(record, coco, folder) for record in content["images"]]
+    content["annotations"] = [_phrased(record, own) for record in content["annotations"]]
+    content["phrases"] = [
+        {
+            "id": phrase.id,
+            "image_id": phrase.image_id,
+            "phrase": phrase.phrase,
+            "annotation_ids": list(phrase.annotation_ids),
+            "tags": dict(phrase.tags),
+        }
+        for phrase in phrases
+    ]
+    atomic_write(path, json.dumps(content, ensure_ascii=False) + "\n")
+
+
+def _phrased(record: Any, phrases: Mapping[int, Sequence[str]]) -> Any:
+    if not isinstance(record, dict) or type(record.get("id")) is not int:
+        return record  # a problem that was skipped
+    plain = {key: value for key, value in record.items() if key != "phrases"}
+    return {**plain, "phrases": list(phrases[record["id"]])} if record["id"] in phrases else plain
+
+
+def _moved(record: Any, coco: Coco, folder: Path) -> Any:
+    if not isinstance(record, dict) or not isinstance(record.get("file_name"), str):
+        return record  # a problem that was skipped
+    image = coco.images.get(record.get("id", -1))
+    # A picture that was not read (another split, a problem skipped) keeps its place relative to the old file.
+    old = image.path if image else coco.path.resolve().parent / record["file_name"]
+    return {**record, "file_name": Path(os.path.relpath(old, folder)).as_posix()}

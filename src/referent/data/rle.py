@@ -1,0 +1,113 @@
+"""Masks as data files write them (compressed RLE, plain RLE, polygons), checked and made one kind."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from referent.data.sample import RLE
+
+# A character holds 5 bits; 7 of them hold any count of a picture below 2**31 pixels, with its sign.
+_MOST_CHARACTERS = 7
+
+
+class BadMaskError(ValueError):
+    """A mask that cannot be used; the message says what was found and expected."""
+
+
+def read_segmentation(value: Any, size: tuple[int, int]) -> RLE:
+    """A COCO `segmentation` as compressed RLE.
+
+    Args:
+        value: {"size": [H, W], "counts": str or list of run lengths}, or a list of polygons [x0, y0, x1, y1, ...] in
+            pixels.
+        size: (height, width) of the picture.
+
+    Raises:
+        BadMaskError: of another size, empty, or malformed.
+    """
+    height, width = size
+    match value:
+        case {"size": found, "counts": str() as counts}:
+            _check_size(found, size)
+            runs = decompress(counts)
+        case {"size": found, "counts": list() as listed}:
+            _check_size(found, size)
+            if not all(type(run) is int and 0 <= run <= height * width for run in listed):
+                raise BadMaskError("RLE counts: expected whole numbers that fit the picture")
+            runs = np.array(listed, dtype=np.int64)
+        case list():
+            return _from_polygons(value, size)
+        case _:
+            raise BadMaskError("expected an RLE {size, counts} or a list of polygons")
+    if (runs < 0).any() or runs.sum() != height * width:
+        raise BadMaskError(f"RLE covers {runs.sum()} pixels, expected {height} x {width} = {height * width}")
+    if runs[1::2].sum() == 0:
+        raise BadMaskError("empty mask")
+    if isinstance(value["counts"], str):
+        return {"size": [height, width], "counts": value["counts"]}
+    from pycocotools import mask as coco_mask
+
+    packed = coco_mask.frPyObjects({"size": [height, width], "counts": value["counts"]}, height, width)
+    return {"size": [height, width], "counts": packed["counts"].decode("ascii")}
+
+
+def area(rle: RLE) -> int:
+    """Pixels of the mask."""
+    return int(decompress(rle["counts"])[1::2].sum())
+
+
+def decompress(counts: str) -> NDArray[np.int64]:
+    """Run lengths, background first, of COCO's compressed counts.
+
+    Done here as the C decoder trusts its input: runs that exceed the picture must not reach it.
+
+    Raises:
+        BadMaskError: characters that do not occur, or an unfinished number.
+    """
+    code = np.frombuffer(counts.encode("ascii", errors="replace"), dtype=np.uint8).astype(np.int64) - 48
+    if not len(code):
+        return np.zeros(0, dtype=np.int64)
+    if code.min() < 0 or code.max() > 63 or code[-1] & 32:
+        raise BadMaskError("RLE counts: not a COCO run-length string")
+    ends = np.flatnonzero((code & 32) == 0)
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    lengths = ends - starts + 1
+    if lengths.max() > _MOST_CHARACTERS:
+        raise BadMaskError("RLE counts: a run too long for any picture")
+    shifts = 5 * (np.arange(len(code)) - np.repeat(starts, lengths))
+    values: NDArray[np.int64] = np.add.reduceat((code & 31) << shifts, starts)
+    values -= np.where(code[ends] & 16, np.int64(1) << (5 * lengths), 0)
+    # From the fourth on, a number is the difference to the one before the last.
+    values[1::2] = np.cumsum(values[1::2])
+    values[2::2] = np.cumsum(values[2::2])
+    return values
+
+
+def _check_size(found: Any, size: tuple[int, int]) -> None:
+    if not isinstance(found, (list, tuple)) or tuple(found) != size:
+        raise BadMaskError(f"RLE of size {found}, expected {list(size)} (height, width) as its picture")
+
+
+def _from_polygons(polygons: list[Any], size: tuple[int, int]) -> RLE:
+    from pycocotools import mask as coco_mask
+
+    height, width = size
+    if not polygons:
+        raise BadMaskError("empty mask (no polygon)")
+    # Far outside the picture the rasteriser would walk billions of steps.
+    furthest = 10 * max(size)
+    for polygon in polygons:
+        if not isinstance(polygon, list) or len(polygon) < 6 or len(polygon) % 2:
+            raise BadMaskError("polygon: expected [x0, y0, x1, y1, ...] of at least three corners")
+        if not all(type(value) in (int, float) and math.isfinite(value) for value in polygon):
+            raise BadMaskError("polygon: expected numbers")
+        if max(map(abs, polygon)) > furthest:
+            raise BadMaskError(f"polygon: a corner lies far outside the picture of {height} x {width}")
+    merged = coco_mask.merge(coco_mask.frPyObjects(polygons, height, width))
+    if not coco_mask.area(merged):
+        raise BadMaskError("empty mask (the polygons cover no pixel)")
+    return {"size": [height, width], "counts": merged["counts"].decode("ascii")}
