@@ -1,0 +1,156 @@
+"""`referent evaluate`: score a model on a data set under named protocols."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from referent.evaluation.metrics import Interval
+    from referent.evaluation.result import Result
+
+
+def evaluate(
+    model: Annotated[
+        str, typer.Argument(help="A model's name (see `referent models`), a weight file, a folder or hub id.")
+    ],
+    data: Annotated[Path, typer.Argument(help="COCO file with `phrases`, or a .jsonl file.")],
+    split: Annotated[str, typer.Option(help="Which part of the data to ask.")] = "val",
+    protocol: Annotated[
+        list[str] | None, typer.Option(help="referent (default), referent-masks, cris; several with commas.")
+    ] = None,
+    kind: Annotated[
+        list[str] | None, typer.Option(help="Only phrases of this kind; may be given several times.")
+    ] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(help="Only phrases with this tag: name=cat,dog or name=@voc; may be given several times."),
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many phrases.")] = None,
+    save: Annotated[
+        Path | None,
+        typer.Option(help="Write predictions here (JSON lines); the same command again continues an interrupted run."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the result here (JSON).")] = None,
+    draw: Annotated[Path | None, typer.Option(help="Draw the worst answers here (PNG).")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, ...")] = None,
+    dtype: Annotated[str | None, typer.Option(help="fp32 or bf16.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Score MODEL on DATA: oIoU, mIoU, Pr@0.5..0.9, AUROC, with 95 % intervals over pictures.
+
+    Exit code 1 when some pictures could not be answered (they are named and left out of the numbers).
+    """
+    from referent import segmenter, weights, zoo
+    from referent.data.loading import open_dataset
+    from referent.errors import DataError
+    from referent.evaluation.run import evaluate as run
+    from referent.evaluation.selection import parse
+
+    _check_writable([path for path in (save, out, draw) if path])
+    dataset = open_dataset(data, split)
+    conditions = parse([*(where or []), *(f"kind={value}" for value in kind or [])])
+    loaded = segmenter.load(model, device=device, dtype=dtype)
+    result = run(
+        loaded,
+        dataset,
+        [name.strip() for value in protocol or ["referent"] for name in value.split(",") if name.strip()],
+        save=save,
+        where=conditions,
+        limit=limit,
+        weights_sha256=weights.sha256(zoo.find(model)),
+        command=shlex.join(["referent", *sys.argv[1:]]),
+        progress=not as_json,
+    )
+    try:
+        if out is not None:
+            result.save(out)
+        if draw is not None:
+            from referent.evaluation.worst import draw_worst
+
+            draw_worst(loaded, dataset, result, draw)
+    except OSError as error:
+        raise DataError(f"{error.filename or 'output'}: cannot be written: {error.strerror or error}") from error
+    if as_json:
+        print(json.dumps(result.to_json(), ensure_ascii=False))
+    else:
+        _show(result, [path for path in (save, out, draw) if path])
+    if result.failed:
+        raise typer.Exit(1)
+
+
+def _check_writable(paths: list[Path]) -> None:
+    """Better now than after an hour of work."""
+    from referent.errors import DataError
+
+    for path in paths:
+        if not path.absolute().parent.is_dir():
+            raise DataError(f"{path}: cannot be written: there is no folder {path.absolute().parent}")
+        if path.is_dir():
+            raise DataError(f"{path}: cannot be written: it is a folder")
+
+
+def _show(result: Result, written: list[Path]) -> None:
+    from rich.console import Console
+
+    console = Console()
+    chosen = f", {_listed(result.where)}" if result.where else ""
+    console.print(
+        f"[bold]{result.model}[/] on {result.dataset} ({result.split}{chosen}): "
+        f"{result.phrases} phrases ({result.absent} true of nothing), {result.pictures} pictures, "
+        f"{result.seconds:.1f} s",
+        highlight=False,
+    )
+    console.print(_overall(result))
+    first = next(iter(result.scores.values()))
+    if len(first.kinds) > 1:
+        console.print(_by_kind(first.protocol.name, first.kinds))
+    for path in written:
+        console.print(f"written: {path}", highlight=False, markup=False, soft_wrap=True)
+    errors = Console(stderr=True)
+    for failure in result.failed:
+        message = f"left out: {failure.picture} ({failure.phrases} phrases): {failure.error}"
+        errors.print(message, highlight=False, markup=False, soft_wrap=True)
+
+
+def _overall(result: Result) -> Table:
+    from rich.table import Table
+
+    table = Table("% [95 % interval]", *(f"{name} v{one.protocol.version}" for name, one in result.scores.items()))
+    numbers = [one.overall.numbers for one in result.scores.values()]
+    for name in dict.fromkeys(name for protocol in numbers for name in protocol):
+        if any(protocol[name].value is not None for protocol in numbers):
+            table.add_row(name, *(_written(protocol[name]) for protocol in numbers))
+    if result.auroc.value is not None:
+        table.add_row("AUROC", *[_written(result.auroc)] * len(numbers))
+    return table
+
+
+def _by_kind(protocol: str, kinds: Any) -> Table:
+    from rich.table import Table
+
+    shown = ("oIoU", "mIoU", "Pr@0.5")
+    table = Table(f"kind ({protocol})", "phrases", "pictures", *shown)
+    for kind, scores in kinds.items():
+        table.add_row(kind, str(scores.phrases), str(scores.pictures), *(_written(scores.numbers[n]) for n in shown))
+    return table
+
+
+def _written(number: Interval) -> str:
+    if number.value is None:
+        return "-"
+    interval = (
+        "" if number.low is None or number.high is None else f" [{100 * number.low:.1f}, {100 * number.high:.1f}]"
+    )
+    return f"{100 * number.value:.2f}{interval}"
+
+
+def _listed(where: Any) -> str:
+    return ", ".join(f"{tag} {' or '.join(values)}" for tag, values in where.items())

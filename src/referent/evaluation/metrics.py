@@ -1,0 +1,180 @@
+"""From pixel counts to oIoU, mIoU, Pr@X, N-acc, T-acc and AUROC, each with a bootstrap interval over pictures.
+
+Shape letters: N phrases, P pictures, K numbers, R bootstrap replicates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from referent.evaluation.protocols import Protocol
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+LEVEL = 0.95
+REPLICATES = 1000
+# Weights held at once: 32 MB of float64, whatever the size of the data set.
+HELD_AT_ONCE = 4_000_000
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A number with its bootstrap interval.
+
+    Attributes:
+        value: the number, in [0, 1]; None where it is not defined (N-acc of a set in which every phrase is true).
+        low, high: ends of the 95 % interval; None where `value` is None or no replicate defines it.
+    """
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What one protocol keeps of N phrases.
+
+    Attributes:
+        intersection: (N,) pixels in both answer and truth.
+        union: (N,) pixels in either.
+        predicted: (N,) pixels in the answer.
+        present: (N,) the phrase is true of something in its picture.
+    """
+
+    intersection: Ints
+    union: Ints
+    predicted: Ints
+    present: Bools
+
+    def __getitem__(self, rows: Bools) -> Counts:
+        return Counts(self.intersection[rows], self.union[rows], self.predicted[rows], self.present[rows])
+
+    def __len__(self) -> int:
+        return len(self.union)
+
+
+def overlap(answer: Bools, truth: Bools) -> tuple[int, int, int]:
+    """(intersection, union, answer) pixels of two masks of one shape."""
+    both = int(np.count_nonzero(answer & truth))
+    predicted, true = int(np.count_nonzero(answer)), int(np.count_nonzero(truth))
+    return both, predicted + true - both, predicted
+
+
+def scores(
+    protocol: Protocol, counts: Counts, picture: Ints, replicates: int = REPLICATES, seed: int = 0
+) -> dict[str, Interval]:
+    """All numbers of one protocol.
+
+    * oIoU: sum of intersections over sum of unions, all phrases; what is drawn for an absent phrase adds to the union.
+    * mIoU: mean IoU over all phrases (gRefCOCO's gIoU); an absent phrase has 1 when nothing is drawn, else 0.
+    * mIoU-present: the same over the phrases that are true of something.
+    * Pr@X: share of the present phrases whose IoU reaches X.
+    * T-acc, N-acc: share of present phrases with an answer that is not empty; of absent phrases with an empty one.
+
+    Args:
+        counts: of N phrases.
+        picture: (N,) which picture each phrase is about; pictures are what is resampled.
+        replicates: of the bootstrap; 0 for none.
+        seed: of the bootstrap.
+    """
+    iou = protocol.iou(counts.intersection, counts.union)
+    present, drawn = counts.present.astype(float), counts.predicted > 0
+    columns: dict[str, tuple[NDArray[np.generic], NDArray[np.generic]]] = {
+        "oIoU": (counts.intersection, counts.union),
+        "mIoU": (iou, np.ones(len(counts))),
+        "mIoU-present": (iou * present, present),
+        **{f"Pr@{at}": (protocol.reached(iou, at) * present, present) for at in protocol.precision_at},
+        "T-acc": (drawn * present, present),
+        "N-acc": (~drawn * (1 - present), 1 - present),
+    }
+    above = np.stack([column for column, _ in columns.values()], axis=1).astype(float)
+    below = np.stack([column for _, column in columns.values()], axis=1).astype(float)
+    return dict(zip(columns, ratios(above, below, picture, replicates, seed), strict=True))
+
+
+def ratios(above: Floats, below: Floats, picture: Ints, replicates: int, seed: int) -> list[Interval]:
+    """K ratios of sums with their intervals.
+
+    Args:
+        above, below: (N, K); the ratio of number k is `above[:, k].sum() / below[:, k].sum()`.
+        picture: (N,) any integers; phrases with an equal one are resampled together.
+        replicates, seed: of the bootstrap.
+    """
+    names, rows = np.unique(picture, return_inverse=True)
+    # A replicate's ratio needs only each picture's sums: one matrix product for all replicates.
+    above, below = _sums(above, rows, len(names)), _sums(below, rows, len(names))
+    values = _divided(above.sum(axis=0), below.sum(axis=0))
+    resampled = [_divided(weights @ above, weights @ below) for weights in _resamples(len(names), replicates, seed)]
+    drawn = np.concatenate([np.empty((0, len(values))), *resampled])
+    return [_interval(value, drawn[:, index]) for index, value in enumerate(values)]
+
+
+def auroc(score: Floats, present: Bools, picture: Ints, replicates: int = REPLICATES, seed: int = 0) -> Interval:
+    """Chance that a present phrase scores higher than an absent one, ties counting half.
+
+    Args:
+        score: (N,) how sure the model is that the phrase is true of anything.
+        present: (N,) whether it is.
+        picture: (N,) which picture each phrase is about.
+        replicates, seed: of the bootstrap.
+    """
+    names, rows = np.unique(picture, return_inverse=True)
+    order = np.argsort(score, kind="stable")
+    score, present, rows = score[order], present[order], rows[order]
+    starts = np.flatnonzero(np.concatenate([[True], score[1:] != score[:-1]])[: len(score)])
+
+    def area(weights: Floats) -> Floats:
+        """(R, N) weights of the phrases, in order of score, to (R,) areas."""
+        positive = np.add.reduceat(weights * present, starts, axis=1)
+        negative = np.add.reduceat(weights * ~present, starts, axis=1)
+        below = np.cumsum(negative, axis=1) - negative / 2
+        return _divided((positive * below).sum(axis=1), positive.sum(axis=1) * negative.sum(axis=1))
+
+    if not len(score):
+        return Interval(None)
+    value = area(np.ones((1, len(score))))[0]
+    resampled = [
+        area(part[:, rows])
+        for weights in _resamples(len(names), replicates if np.isfinite(value) else 0, seed)
+        for part in np.array_split(weights, -(-len(weights) * len(rows) // HELD_AT_ONCE))
+    ]
+    return _interval(value, np.concatenate([np.empty(0), *resampled]))
+
+
+def _resamples(pictures: int, replicates: int, seed: int) -> Iterator[Floats]:
+    """How often each picture is drawn in each replicate: parts of an (R, P) matrix, few rows at a time."""
+    random = np.random.default_rng(seed)
+    step = max(1, HELD_AT_ONCE // max(1, pictures))
+    for start in range(0, replicates if pictures else 0, step):
+        rows = min(step, replicates - start)
+        drawn = random.integers(0, pictures, (rows, pictures)) + np.arange(rows)[:, None] * pictures
+        yield np.bincount(drawn.ravel(), minlength=rows * pictures).reshape(rows, pictures).astype(float)
+
+
+def _sums(values: Floats, rows: Ints, pictures: int) -> Floats:
+    """(N, K) to (P, K): the sum over each picture's phrases."""
+    columns = [np.bincount(rows, column, minlength=pictures) for column in values.T]
+    return np.stack(columns, axis=1)
+
+
+def _divided(above: Floats, below: Floats) -> Floats:
+    """above / below, NaN where below is 0."""
+    divided: Floats = np.divide(above, below, out=np.full(np.shape(above), np.nan), where=below > 0)
+    return divided
+
+
+def _interval(value: float, drawn: Floats) -> Interval:
+    if not np.isfinite(value):
+        return Interval(None)
+    drawn = drawn[np.isfinite(drawn)]
+    if not len(drawn):
+        return Interval(float(value))
+    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Interval(float(value), float(low), float(high))

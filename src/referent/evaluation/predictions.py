@@ -1,0 +1,208 @@
+"""Predictions on disk: JSON lines that later verbs read, and that an interrupted run continues.
+
+The first line is a `Header`. Each further line is one phrase: `id`, `picture`, `phrase`, `tags`, `present`, `score`,
+`found`, `rle` (COCO RLE of the mask at the model's own threshold, whatever `found` says) and `counts`: for each
+protocol [intersection, union, pixels of the answer]. Lines are flushed picture by picture.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import IO, Any
+
+from referent.data.sample import RLE, Sample
+from referent.errors import DataError
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Header:
+    """What every line of one file has in common; a run continues a file only when all of it is the same.
+
+    Attributes:
+        model: name of the model.
+        weights_sha256: of its weights.
+        dataset, split: what was asked.
+        protocols: "name/version" of each, in the order of the run.
+        threshold: the model's own.
+        referent_predictions: version of this layout.
+    """
+
+    model: str
+    weights_sha256: str | None
+    dataset: str
+    split: str
+    protocols: list[str]
+    threshold: float
+    referent_predictions: int = FORMAT
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One phrase answered and compared.
+
+    Attributes:
+        present: the phrase is true of something in the picture.
+        score: in [0, 1], see `Segmentation.score`.
+        found: see `Segmentation.found`.
+        counts: for each protocol (intersection, union, pixels of the answer).
+        rle: the mask at the model's own threshold; None where predictions are not kept.
+    """
+
+    present: bool
+    score: float
+    found: bool
+    counts: tuple[tuple[int, int, int], ...]
+    rle: RLE | None = None
+
+
+class PredictionFile:
+    """A file being written.
+
+    Args:
+        path: made when missing; an existing one is continued, a last line that was cut off is dropped.
+        header: of this run.
+
+    Raises:
+        DataError: the file was made by another run (the first difference is named), or cannot be read or written.
+    """
+
+    def __init__(self, path: Path, header: Header) -> None:
+        self.path = path
+        self._header = header
+        try:
+            self._stream: IO[str] = path.open("a", encoding="utf-8")
+        except OSError as error:
+            raise _unwritable(path, error) from error
+        try:
+            self._drop_cut_line()
+            if path.stat().st_size:
+                _check_same(path, _read_header(path), header)
+            else:
+                self._write([asdict(header)])
+        except BaseException:
+            self._stream.close()
+            raise
+
+    def __enter__(self) -> PredictionFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stream.close()
+
+    def earlier(self, samples: Mapping[str, Sample]) -> Iterator[tuple[str, Answer]]:
+        """(id, answer) of every line that is about one of `samples`.
+
+        Raises:
+            DataError: a line is broken, or its phrase is not that of the sample with its id.
+        """
+        for line in read(self.path):
+            sample = samples.get(line["id"])
+            if sample is None:
+                continue
+            if line["phrase"] != str(sample.reference):
+                raise DataError(
+                    f"{self.path}: sample {sample.id}: the data set has {str(sample.reference)!r}, the file "
+                    f"{line['phrase']!r}; the data set has changed since, so write to a new file"
+                )
+            yield sample.id, Answer(line["present"], line["score"], line["found"], _triples(line["counts"]))
+
+    def write(self, answered: Iterable[tuple[Sample, Answer]]) -> None:
+        """Append the answers about one picture.
+
+        Raises:
+            DataError: the file cannot be written.
+        """
+        self._write(
+            {
+                "id": sample.id,
+                "picture": str(sample.picture),
+                "phrase": str(sample.reference),
+                "tags": dict(sample.tags),
+                "present": answer.present,
+                "score": answer.score,
+                "found": answer.found,
+                "rle": answer.rle,
+                "counts": dict(zip(self._header.protocols, answer.counts, strict=True)),
+            }
+            for sample, answer in answered
+        )
+
+    def _write(self, lines: Iterable[Mapping[str, Any]]) -> None:
+        try:
+            self._stream.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+            self._stream.flush()
+        except OSError as error:
+            raise _unwritable(self.path, error) from error
+
+    def _drop_cut_line(self) -> None:
+        """Cut the file after its last line end: what follows was being written when a run was stopped."""
+        with self.path.open("rb+") as stream:
+            end = stream.seek(0, 2)
+            while end:
+                start = max(0, end - 65536)
+                stream.seek(start)
+                last = stream.read(end - start).rfind(b"\n")
+                end = start + last + 1
+                if last >= 0:
+                    break
+                end = start
+            stream.truncate(end)
+
+
+def read(path: Path) -> Iterator[dict[str, Any]]:
+    """The phrases of a prediction file, one dictionary a line, in order; the header is checked and left out.
+
+    Raises:
+        DataError: missing, not a prediction file, or a broken line (its number is named).
+    """
+    _read_header(path)
+    with path.open(encoding="utf-8") as stream:
+        next(stream)
+        for number, line in enumerate(stream, 2):
+            try:
+                content: dict[str, Any] = json.loads(line)
+                content["id"], content["phrase"], content["present"], content["score"], content["found"]
+                _triples(content["counts"])
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                raise DataError(f"{path}: line {number}: expected a prediction, found {line[:60]!r}") from error
+            yield content
+
+
+def _triples(counts: Mapping[str, Iterable[int]]) -> tuple[tuple[int, int, int], ...]:
+    triples = []
+    for values in counts.values():
+        intersection, union, predicted = values
+        triples.append((int(intersection), int(union), int(predicted)))
+    return tuple(triples)
+
+
+def _read_header(path: Path) -> Header:
+    try:
+        with path.open(encoding="utf-8") as stream:
+            first = json.loads(stream.readline())
+        if first["referent_predictions"] != FORMAT:
+            raise DataError(f"{path}: expected format {FORMAT}, found {first['referent_predictions']!r}")
+        return Header(**first)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path}: expected predictions written by `referent evaluate --save`") from error
+
+
+def _check_same(path: Path, found: Header, expected: Header) -> None:
+    for item in fields(Header):
+        old, new = getattr(found, item.name), getattr(expected, item.name)
+        if old != new:
+            raise DataError(
+                f"{path}: holds predictions of another run ({item.name} {old!r}, here {new!r}); "
+                "remove it or write to another file"
+            )
+
+
+def _unwritable(path: Path, error: OSError) -> DataError:
+    return DataError(f"{path}: cannot be written: {error.strerror or error}")

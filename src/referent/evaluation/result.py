@@ -1,0 +1,216 @@
+"""The result of an evaluation and its JSON file: never a number without what it was measured on, how, and with what."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from referent.errors import DataError
+from referent.evaluation.metrics import LEVEL, Interval
+from referent.evaluation.protocols import Protocol
+from referent.files import atomic_write
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Numbers over some of the phrases.
+
+    Attributes:
+        phrases: how many.
+        pictures: how many pictures they are about.
+        absent: how many of the phrases are true of nothing.
+        numbers: "oIoU", "mIoU", "mIoU-present", "Pr@0.5" ... "Pr@0.9", "T-acc", "N-acc", each in [0, 1].
+    """
+
+    phrases: int
+    pictures: int
+    absent: int
+    numbers: Mapping[str, Interval]
+
+
+@dataclass(frozen=True)
+class ProtocolScores:
+    """What one protocol says.
+
+    Attributes:
+        protocol: all of its rules.
+        overall: over all phrases.
+        kinds: the same for each value of the tag `kind`.
+    """
+
+    protocol: Protocol
+    overall: Scores
+    kinds: Mapping[str, Scores]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A picture that could not be answered; its phrases are in no number.
+
+    Attributes:
+        picture: its path.
+        phrases: how many phrases are left out with it.
+        error: why.
+    """
+
+    picture: str
+    phrases: int
+    error: str
+
+
+@dataclass(frozen=True)
+class Case:
+    """One phrase that went badly.
+
+    Attributes:
+        id: of the sample.
+        picture: path of its picture.
+        phrase: what was asked.
+        iou: under the first protocol.
+    """
+
+    id: str
+    picture: str
+    phrase: str
+    iou: float
+
+
+@dataclass(frozen=True)
+class Bootstrap:
+    """How the intervals were made: `replicates` resamplings of the pictures, percentiles of `level`."""
+
+    replicates: int
+    seed: int
+    level: float = LEVEL
+    over: str = "pictures"
+
+
+@dataclass(frozen=True)
+class Result:
+    """An evaluation.
+
+    Attributes:
+        model: name of the model.
+        weights_sha256: of its weight file; for a model that is only in memory "tensors:" and the sha256 of its tensors,
+            or None where nobody asked for it.
+        dataset, split: what was asked.
+        where: the filter on tags, empty for all samples.
+        limit: at most so many phrases were taken, None for all.
+        phrases, pictures, absent: answered phrases, their pictures, phrases that are true of nothing.
+        failed: pictures left out.
+        scores: by name of the protocol.
+        auroc: of the score, present against absent phrases; the same under every protocol.
+        worst: phrases with the lowest IoU under the first protocol, at most one a picture.
+        bootstrap: how the intervals were made.
+        seconds: of this run, model included.
+        model_seconds: of it, inside the model with its picture and text preparation.
+        resumed: phrases taken from an earlier, interrupted run (their time is not in `seconds`).
+        machine, versions: where and with what it ran.
+        command: that made it; None when it was made from Python.
+    """
+
+    model: str
+    weights_sha256: str | None
+    dataset: str
+    split: str
+    where: Mapping[str, list[str]]
+    limit: int | None
+    phrases: int
+    pictures: int
+    absent: int
+    failed: tuple[Failure, ...]
+    scores: Mapping[str, ProtocolScores]
+    auroc: Interval
+    worst: tuple[Case, ...]
+    bootstrap: Bootstrap
+    seconds: float
+    model_seconds: float
+    resumed: int
+    machine: Mapping[str, str | int]
+    versions: Mapping[str, str]
+    command: str | None
+    format: int = field(default=FORMAT)
+
+    def number(self, name: str, protocol: str | None = None, kind: str | None = None) -> Interval:
+        """One number: `result.number("mIoU")`, under the first protocol and over all phrases unless said otherwise.
+
+        Raises:
+            KeyError: no such number, protocol or kind in this result.
+        """
+        if name == "AUROC":
+            return self.auroc
+        chosen = self.scores[protocol or next(iter(self.scores))]
+        return (chosen.kinds[kind] if kind else chosen.overall).numbers[name]
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything, ready for `json.dumps`."""
+        content: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return content
+
+    def save(self, path: str | Path) -> None:
+        """The result as JSON at `path`, all of it or nothing.
+
+        Raises:
+            OSError: the folder is missing, not writable or full.
+        """
+        atomic_write(Path(path), json.dumps(self.to_json(), indent=1, ensure_ascii=False) + "\n")
+
+
+def read(path: Path) -> dict[str, Any]:
+    """A result file, as `Result.to_json` made it.
+
+    Raises:
+        DataError: missing, not JSON, or not a result of this format.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise DataError(f"{path}: expected JSON: {error}") from error
+    if not isinstance(content, dict) or "scores" not in content:
+        raise DataError(f"{path}: expected a result of `referent evaluate`")
+    if content.get("format") != FORMAT:
+        raise DataError(f"{path}: expected format {FORMAT}, found {content.get('format')!r}")
+    return content
+
+
+def machine(device: str) -> dict[str, str | int]:
+    """What a speed depends on. The machine's name is nobody's business and stays out."""
+    import torch
+
+    found: dict[str, str | int] = {
+        "system": platform.system(),
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        "threads": torch.get_num_threads(),
+        "device": device,
+    }
+    if device.startswith("cuda"):
+        found["accelerator"] = torch.cuda.get_device_name(torch.device(device))
+    return found
+
+
+def versions() -> dict[str, str]:
+    """Of what a number may depend on."""
+    return {
+        "python": platform.python_version(),
+        **{name: version(name) for name in ("referent", "torch", "numpy", "pillow", "pycocotools")},
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    named = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return named[0] if named else platform.processor() or platform.machine()

@@ -1,0 +1,295 @@
+"""One pass of a segmenter over a data set, scored under several protocols."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from referent.data.sample import Dataset, Sample, encode
+from referent.errors import DataError, ReferentError
+from referent.evaluation import metrics, result
+from referent.evaluation.predictions import Answer, Header, PredictionFile
+from referent.evaluation.protocols import Protocol, find
+from referent.evaluation.result import Bootstrap, Case, Failure, ProtocolScores, Result, Scores
+from referent.evaluation.selection import Where, select
+
+if TYPE_CHECKING:
+    from referent.segmentation import Segmentation
+    from referent.segmenter import Segmenter
+
+# Probability maps held at once: 16 phrases on a picture of two megapixels, 128 MB.
+PIXELS_AT_ONCE = 32_000_000
+PHRASES_AT_ONCE = 64
+WORST_KEPT = 12
+
+_log = logging.getLogger("referent")
+
+
+def evaluate(
+    segmenter: Segmenter,
+    dataset: Dataset,
+    protocols: Sequence[str] = ("referent",),
+    *,
+    save: str | Path | None = None,
+    where: Where | None = None,
+    limit: int | None = None,
+    replicates: int = metrics.REPLICATES,
+    seed: int = 0,
+    weights_sha256: str | None = None,
+    command: str | None = None,
+    progress: bool = False,
+) -> Result:
+    """Ask every phrase of a data set, compare, and count.
+
+    Phrases are grouped by picture, so that each picture is encoded once. Probability maps live for one picture only;
+    what is kept of a phrase are a few integers. A picture that cannot be answered is left out of the numbers and
+    named in `Result.failed`.
+
+    Args:
+        segmenter: the model to score.
+        dataset: what to ask.
+        protocols: names of `PROTOCOLS`; all are scored in the same pass.
+        save: predictions are written here as JSON lines (see `evaluation.predictions`); an interrupted run with the
+            same model, data and protocols continues where it stopped.
+        where: only samples with these tags: `{"kind": ["name"]}`; see `selection.select`.
+        limit: only the first so many of them.
+        replicates, seed: of the bootstrap over pictures; 0 replicates give no intervals.
+        weights_sha256: of the model's weight file; found from its tensors when predictions are saved without it.
+        command: kept in the result.
+        progress: show a bar on standard error when that is a terminal.
+
+    Raises:
+        DataError: no samples, an unknown protocol or tag value, `save` holds another run, or every picture failed.
+    """
+    chosen = find(protocols)
+    samples = select(dataset.samples, where or {})
+    if limit is not None:
+        if limit < 1:
+            raise DataError(f"limit: expected at least 1, found {limit}")
+        samples = samples[:limit]
+    if not samples:
+        raise DataError(f"{dataset.name}: no samples to evaluate")
+    if save is not None and weights_sha256 is None:
+        weights_sha256 = f"tensors:{_digest(segmenter)}"
+    split = ",".join(sorted({sample.split for sample in samples}))
+    began = perf_counter()
+    run = _Run(segmenter, chosen, samples)
+    with ExitStack() as stack:
+        file = None
+        if save is not None:
+            keys = [f"{protocol.name}/{protocol.version}" for protocol in chosen]
+            threshold = segmenter.preparation.threshold
+            header = Header(segmenter.name, weights_sha256, dataset.name, split, keys, threshold)
+            file = stack.enter_context(PredictionFile(Path(save), header))
+            run.take(file.earlier({sample.id: sample for sample in samples}))
+        for picture, rows in _shown(run.open_pictures(), len(samples), progress):
+            run.ask(picture, rows, file)
+    if not run.answered.any():
+        raise DataError(f"{dataset.name}: no picture could be answered; the first: {run.failed[0].error}")
+    return Result(
+        model=segmenter.name,
+        weights_sha256=weights_sha256,
+        dataset=dataset.name,
+        split=split,
+        where={tag: list(values) for tag, values in (where or {}).items()},
+        limit=limit,
+        phrases=int(run.answered.sum()),
+        pictures=len(np.unique(run.picture[run.answered])),
+        absent=int((run.answered & ~run.present).sum()),
+        failed=tuple(run.failed),
+        scores={protocol.name: run.scores(index, replicates, seed) for index, protocol in enumerate(chosen)},
+        auroc=run.auroc(replicates, seed),
+        worst=run.worst(),
+        bootstrap=Bootstrap(replicates, seed),
+        seconds=round(perf_counter() - began, 3),
+        model_seconds=round(run.model_seconds, 3),
+        resumed=run.resumed,
+        machine=result.machine(_device(segmenter)),
+        versions=result.versions(),
+        command=command,
+    )
+
+
+class _Run:
+    """What is known of N samples so far, as arrays in their order.
+
+    Attributes:
+        answered, present: (N,) bool.
+        picture: (N,) int, the number of each sample's picture.
+        score: (N,) float.
+        counts: (protocols, N, 3) int: intersection, union, pixels of the answer.
+    """
+
+    def __init__(self, segmenter: Segmenter, protocols: Sequence[Protocol], samples: Sequence[Sample]) -> None:
+        self._segmenter = segmenter
+        self._protocols = protocols
+        self._samples = samples
+        numbers: dict[Path, int] = {}
+        self.picture = np.array([numbers.setdefault(sample.picture, len(numbers)) for sample in samples])
+        self.answered = np.zeros(len(samples), dtype=bool)
+        self.present = np.zeros(len(samples), dtype=bool)
+        self.score = np.zeros(len(samples))
+        self.counts = np.zeros((len(protocols), len(samples), 3), dtype=np.int64)
+        self.failed: list[Failure] = []
+        self.model_seconds = 0.0
+        self.resumed = 0
+
+    def take(self, earlier: Iterator[tuple[str, Answer]]) -> None:
+        """Answers of an interrupted run."""
+        rows = {sample.id: row for row, sample in enumerate(self._samples)}
+        for name, answer in earlier:
+            self._keep(rows[name], answer)
+        self.resumed = int(self.answered.sum())
+
+    def open_pictures(self) -> Iterator[tuple[Path, list[int]]]:
+        """Every picture with the rows of its phrases that have no answer yet."""
+        groups: dict[Path, list[int]] = {}
+        for row in np.flatnonzero(~self.answered).tolist():
+            groups.setdefault(self._samples[row].picture, []).append(row)
+        yield from groups.items()
+
+    def ask(self, picture: Path, rows: Sequence[int], file: PredictionFile | None) -> None:
+        """All phrases about one picture; a failure is kept, not raised."""
+        try:
+            answers = list(self._answers(picture, rows, keep_masks=file is not None))
+        except ReferentError as error:
+            return self._fail(picture, rows, str(error))
+        except Exception as error:  # One picture must not cost the run, whatever is wrong with it.
+            _log.warning("%s: left out: %s", picture, error, exc_info=True)
+            return self._fail(picture, rows, f"{type(error).__name__}: {error}")
+        for row, answer in zip(rows, answers, strict=True):
+            self._keep(row, answer)
+        if file is not None:
+            file.write((self._samples[row], answer) for row, answer in zip(rows, answers, strict=True))
+
+    def scores(self, index: int, replicates: int, seed: int) -> ProtocolScores:
+        """All numbers of one protocol, over everything and by kind of phrase."""
+        kinds = np.array([sample.tags.get("kind", "") for sample in self._samples])
+        by_kind = {
+            str(kind): self._scored(index, self.answered & (kinds == kind), replicates, seed)
+            for kind in np.unique(kinds[self.answered])
+            if kind
+        }
+        return ProtocolScores(self._protocols[index], self._scored(index, self.answered, replicates, seed), by_kind)
+
+    def auroc(self, replicates: int, seed: int) -> metrics.Interval:
+        """Of the score, present against absent phrases."""
+        rows = self.answered
+        return metrics.auroc(self.score[rows], self.present[rows], self.picture[rows], replicates, seed)
+
+    def worst(self) -> tuple[Case, ...]:
+        """The lowest IoUs of the first protocol, one a picture; of equal ones the larger mistake first."""
+        intersection, union = self.counts[0, :, 0], self.counts[0, :, 1]
+        iou = self._protocols[0].iou(intersection, union)
+        cases: dict[Path, Case] = {}
+        for row in np.lexsort((intersection - union, iou)).tolist():
+            sample = self._samples[row]
+            if self.answered[row] and iou[row] < 1 and sample.picture not in cases:
+                cases[sample.picture] = Case(sample.id, str(sample.picture), str(sample.reference), float(iou[row]))
+            if len(cases) == WORST_KEPT:
+                break
+        return tuple(cases.values())
+
+    def _answers(self, picture: Path, rows: Sequence[int], keep_masks: bool) -> Iterator[Answer]:
+        samples = [self._samples[row] for row in rows]
+        with self._model_time():
+            look = self._segmenter.look_at(picture)
+        height, width = samples[0].size
+        step = min(PHRASES_AT_ONCE, max(1, PIXELS_AT_ONCE // max(1, height * width)))
+        for start in range(0, len(samples), step):
+            part = samples[start : start + step]
+            with self._model_time():
+                answers = look.segment([sample.reference for sample in part])
+            for sample, answer in zip(part, answers, strict=True):
+                yield self._compared(sample, answer, keep_masks)
+
+    def _compared(self, sample: Sample, answer: Segmentation, keep_mask: bool) -> Answer:
+        if answer.mask.shape != sample.size:
+            raise DataError(
+                f"{sample.picture}: the data set says {sample.size[1]} x {sample.size[0]}, "
+                f"the picture is {answer.mask.shape[1]} x {answer.mask.shape[0]}"
+            )
+        truth = sample.mask()
+        counts = tuple(metrics.overlap(_cut(protocol, answer), truth) for protocol in self._protocols)
+        return Answer(
+            present=bool(truth.any()),
+            score=float(answer.score),
+            found=bool(answer.found),
+            counts=counts,
+            rle=encode(answer.mask) if keep_mask else None,
+        )
+
+    def _scored(self, index: int, rows: NDArray[np.bool_], replicates: int, seed: int) -> Scores:
+        intersection, union, predicted = self.counts[index, rows].T
+        counts = metrics.Counts(intersection, union, predicted, self.present[rows])
+        return Scores(
+            phrases=int(rows.sum()),
+            pictures=len(np.unique(self.picture[rows])),
+            absent=int((~counts.present).sum()),
+            numbers=metrics.scores(self._protocols[index], counts, self.picture[rows], replicates, seed),
+        )
+
+    def _keep(self, row: int, answer: Answer) -> None:
+        self.answered[row] = True
+        self.present[row] = answer.present
+        self.score[row] = answer.score
+        self.counts[:, row] = answer.counts
+
+    def _fail(self, picture: Path, rows: Sequence[int], error: str) -> None:
+        self.failed.append(Failure(str(picture), len(rows), error))
+
+    @contextmanager
+    def _model_time(self) -> Iterator[None]:
+        began = perf_counter()
+        yield
+        self.model_seconds += perf_counter() - began
+
+
+def _cut(protocol: Protocol, answer: Segmentation) -> NDArray[np.bool_]:
+    """The (H, W) bool answer that a protocol compares."""
+    if protocol.heeds_found and not answer.found:
+        return np.zeros_like(answer.mask)
+    return answer.mask if protocol.threshold is None else answer.probability > protocol.threshold
+
+
+def _shown(
+    pictures: Iterator[tuple[Path, list[int]]], phrases: int, progress: bool
+) -> Iterator[tuple[Path, list[int]]]:
+    """The same pictures, with a bar that counts phrases."""
+    if not progress:
+        yield from pictures
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        waiting = list(pictures)
+        task = bar.add_task("phrases", total=phrases, completed=phrases - sum(len(rows) for _, rows in waiting))
+        for picture, rows in waiting:
+            yield picture, rows
+            bar.advance(task, len(rows))
+
+
+def _device(segmenter: Segmenter) -> str:
+    first = next(segmenter.model.parameters(), None)
+    return "cpu" if first is None else str(first.device)
+
+
+def _digest(segmenter: Segmenter) -> str:
+    """SHA-256 of the names and values of all tensors of the model."""
+    import torch
+
+    digest = hashlib.sha256()
+    for name, tensor in sorted(segmenter.model.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()

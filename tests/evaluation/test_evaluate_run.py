@@ -1,0 +1,243 @@
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+from evaluation_stub import Samples, Stub, columns, sample
+
+from referent.data.sample import decode
+from referent.errors import DataError
+from referent.evaluation.run import evaluate
+
+
+def drawn(*chosen: int, score: float = 0.9, found: bool = True):
+    return np.where(columns(*chosen), 0.8, 0.1), score, found
+
+
+ANSWERS = {
+    "left": drawn(0, 1, score=0.9),  # truth 0 1: IoU 1
+    "right": drawn(4, score=0.8),  # truth 4 5: IoU 0.5
+    "middle": drawn(0, score=0.7),  # truth 2 3: IoU 0
+    "no dog": drawn(score=0.1, found=False),  # true of nothing, empty: 1
+    "no cat": drawn(3, score=0.2, found=False),  # true of nothing, drawn but not found
+    "no cow": drawn(3, score=0.75, found=True),  # true of nothing, drawn: 0
+}
+
+
+def dataset() -> Samples:
+    return Samples(
+        [
+            sample("1", "a.png", "left", columns(0, 1), kind="position"),
+            sample("2", "b.png", "right", columns(4, 5), kind="position"),
+            sample("3", "a.png", "middle", columns(2, 3), kind="order"),
+            sample("4", "b.png", "no dog", None, kind="absent"),
+            sample("5", "c.png", "no cat", None, kind="absent"),
+            sample("6", "c.png", "no cow", None, kind="absent"),
+        ]
+    )
+
+
+def stub(**changes) -> Stub:
+    return Stub(lambda picture, phrase: ANSWERS[phrase], **changes)
+
+
+def test_numbers_of_a_small_set_are_those_counted_by_hand():
+    result = evaluate(stub(), dataset(), ("referent", "referent-masks", "cris"))
+    one = {name: scores.overall.numbers for name, scores in result.scores.items()}
+    # Answers under "referent": IoU 1, 1/2, 0, 1, 1, 0. Intersections 8 + 4; unions 8 + 8 + 12 + 0 + 0 + 4.
+    assert one["referent"]["mIoU"].value == pytest.approx(3.5 / 6)
+    assert one["referent"]["oIoU"].value == pytest.approx(12 / 32)
+    assert one["referent"]["mIoU-present"].value == pytest.approx(0.5)
+    assert one["referent"]["Pr@0.5"].value == pytest.approx(2 / 3)
+    assert one["referent"]["Pr@0.6"].value == pytest.approx(1 / 3)
+    assert one["referent"]["T-acc"].value == 1
+    assert one["referent"]["N-acc"].value == pytest.approx(2 / 3)
+    # The masks alone: what was drawn for "no cat" counts although the model calls it not found.
+    assert one["referent-masks"]["mIoU"].value == pytest.approx(2.5 / 6)
+    assert one["referent-masks"]["oIoU"].value == pytest.approx(12 / 36)
+    assert one["referent-masks"]["N-acc"].value == pytest.approx(1 / 3)
+    # CRIS: nothing against nothing is 0 / 1e-6; an IoU of one half does not reach Pr@0.5.
+    assert one["cris"]["mIoU"].value == pytest.approx(1.5 / 6, abs=1e-6)
+    assert one["cris"]["Pr@0.5"].value == pytest.approx(1 / 3)
+    # Present scores 0.9 0.8 0.7, absent ones 0.1 0.2 0.75: one of nine pairs is the wrong way round.
+    assert result.auroc.value == pytest.approx(8 / 9)
+    assert (result.phrases, result.pictures, result.absent) == (6, 3, 3)
+
+
+def test_the_cris_threshold_differs_from_the_models_own():
+    model = Stub(lambda picture, phrase: (np.where(columns(0), 0.8, np.where(columns(1), 0.4, 0.0)), 0.9, True))
+    result = evaluate(model, Samples([sample("1", "a.png", "x", columns(0, 1))]), ("referent", "cris"))
+    assert result.number("mIoU", "referent").value == 0.5
+    assert result.number("mIoU", "cris").value == pytest.approx(1, abs=1e-6)
+
+
+def test_each_picture_is_looked_at_once_wherever_its_phrases_stand():
+    model = stub()
+    evaluate(model, dataset())
+    assert model.looked == {"a.png": 1, "b.png": 1, "c.png": 1}
+    assert sorted(model.asked) == sorted(ANSWERS)
+
+
+def test_results_are_grouped_by_kind_of_phrase():
+    kinds = evaluate(stub(), dataset()).scores["referent"].kinds
+    assert {kind: scores.phrases for kind, scores in kinds.items()} == {"absent": 3, "order": 1, "position": 2}
+    assert kinds["position"].numbers["mIoU"].value == 0.75
+    assert kinds["absent"].numbers["mIoU-present"].value is None
+
+
+def test_one_bad_picture_is_counted_and_named_and_left_out():
+    result = evaluate(stub(unreadable=frozenset({"b.png"})), dataset())
+    assert [(failure.picture, failure.phrases) for failure in result.failed] == [("b.png", 2)]
+    assert "cannot be read" in result.failed[0].error
+    assert (result.phrases, result.pictures) == (4, 2)
+    assert result.number("mIoU").value == pytest.approx((1 + 0 + 1 + 0) / 4)
+
+
+def test_an_unforeseen_error_about_one_picture_does_not_end_the_run():
+    def reply(picture, phrase):
+        if picture.name == "c.png":
+            raise RuntimeError("out of memory")
+        return ANSWERS[phrase]
+
+    result = evaluate(Stub(reply), dataset())
+    assert result.failed[0].error == "RuntimeError: out of memory"
+    assert result.phrases == 4
+
+
+def test_a_picture_of_another_size_than_the_data_set_says_is_a_failure():
+    samples = [*dataset().samples, sample("7", "d.png", "left", columns(0, size=(9, 9)), size=(9, 9))]
+    result = evaluate(stub(), Samples(samples))
+    assert "the data set says 9 x 9, the picture is 6 x 4" in result.failed[0].error
+
+
+def test_when_every_picture_fails_there_is_no_result():
+    with pytest.raises(DataError, match=r"no picture could be answered; the first: a\.png"):
+        evaluate(stub(unreadable=frozenset({"a.png", "b.png", "c.png"})), dataset())
+
+
+def test_an_empty_data_set_is_an_error():
+    with pytest.raises(DataError, match="no samples"):
+        evaluate(stub(), Samples([]))
+
+
+def test_where_and_limit_choose_what_is_asked():
+    result = evaluate(stub(), dataset(), where={"kind": ["position", "order"]}, limit=2)
+    assert (result.phrases, result.limit, result.where) == (2, 2, {"kind": ["position", "order"]})
+    assert result.auroc.value is None
+
+
+def test_the_worst_cases_come_first_one_a_picture():
+    worst = evaluate(stub(), dataset()).worst
+    assert [(case.id, case.iou) for case in worst] == [("3", 0), ("6", 0), ("2", 0.5)]
+
+
+def test_the_result_file_holds_everything_and_no_nan(tmp_path):
+    result = evaluate(stub(), dataset(), ("referent", "cris"), weights_sha256="abc", command="referent evaluate ...")
+    result.save(tmp_path / "result.json")
+    read = json.loads((tmp_path / "result.json").read_text(), parse_constant=lambda name: pytest.fail(name))
+    for key in ("model", "weights_sha256", "dataset", "split", "phrases", "seconds", "machine", "versions", "command"):
+        assert read[key], key
+    assert read["scores"]["cris"]["protocol"]["threshold"] == 0.35
+    number = read["scores"]["referent"]["overall"]["numbers"]["mIoU"]
+    assert number["low"] <= number["value"] <= number["high"]
+    assert read == result.to_json()
+
+
+def test_two_runs_give_equal_numbers_and_intervals():
+    first, second = (evaluate(stub(), dataset()).to_json() for _ in range(2))
+    assert first["scores"] == second["scores"]
+    assert first["auroc"] == second["auroc"]
+
+
+class Interrupted(BaseException):
+    pass
+
+
+def test_an_interrupted_saved_run_continues_and_ends_with_the_same_numbers(tmp_path):
+    save = tmp_path / "predictions.jsonl"
+
+    def stop_at_c(picture, phrase):
+        if picture.name == "c.png":
+            raise Interrupted
+        return ANSWERS[phrase]
+
+    with pytest.raises(Interrupted):
+        evaluate(Stub(stop_at_c), dataset(), save=save, weights_sha256="abc")
+    # A kill in the middle of a line leaves half of one.
+    with save.open("a") as stream:
+        stream.write('{"id": "5", "pict')
+    model = stub()
+    result = evaluate(model, dataset(), save=save, weights_sha256="abc")
+    assert model.looked == {"c.png": 1}
+    assert result.resumed == 4
+    whole = evaluate(stub(), dataset(), weights_sha256="abc")
+    assert result.to_json()["scores"] == whole.to_json()["scores"]
+    assert result.auroc == whole.auroc
+    assert len(save.read_text().splitlines()) == 1 + 6
+
+
+def test_saved_predictions_hold_masks_scores_and_counts(tmp_path):
+    save = tmp_path / "predictions.jsonl"
+    evaluate(stub(), dataset(), ("referent", "cris"), save=save)
+    lines = [json.loads(line) for line in save.read_text().splitlines()]
+    assert lines[0]["protocols"] == ["referent/1", "cris/1"]
+    right = next(line for line in lines[1:] if line["phrase"] == "right")
+    assert (decode(right["rle"]) == columns(4)).all()
+    assert right["counts"] == {"referent/1": [4, 8, 4], "cris/1": [4, 8, 4]}
+    assert (right["score"], right["found"], right["present"]) == (0.8, True, True)
+    assert right["tags"] == {"kind": "position"}
+
+
+@pytest.mark.parametrize("change", [{"weights_sha256": "other"}, {"protocols": ("cris",)}])
+def test_predictions_of_another_run_are_not_mixed_in(tmp_path, change):
+    save = tmp_path / "predictions.jsonl"
+    evaluate(stub(), dataset(), save=save, weights_sha256="abc")
+    before = save.read_bytes()
+    with pytest.raises(DataError, match="another run"):
+        evaluate(stub(), dataset(), **({"weights_sha256": "abc", "save": save} | change))
+    assert save.read_bytes() == before
+
+
+def test_a_model_in_memory_is_told_apart_by_its_tensors(tmp_path):
+    save = tmp_path / "predictions.jsonl"
+    model = stub()
+    result = evaluate(model, dataset(), save=save)
+    assert result.weights_sha256.startswith("tensors:")
+    assert evaluate(model, dataset(), save=save).resumed == 6
+    with pytest.raises(DataError, match="another run"):
+        evaluate(stub(), dataset(), save=save)
+
+
+def test_a_data_set_that_changed_since_is_noticed(tmp_path):
+    save = tmp_path / "predictions.jsonl"
+    evaluate(stub(), dataset(), save=save, weights_sha256="abc")
+    changed = dataset().samples
+    changed[0] = sample("1", "a.png", "right", columns(0, 1), kind="position")
+    with pytest.raises(DataError, match="the data set has changed since"):
+        evaluate(stub(), Samples(changed), save=save, weights_sha256="abc")
+
+
+def test_many_phrases_about_one_picture_are_answered_in_parts(monkeypatch):
+    from referent.evaluation import run
+
+    monkeypatch.setattr(run, "PIXELS_AT_ONCE", 2 * 24)
+    sizes = []
+    model = stub()
+    segment = model._segment
+
+    def counting(picture, references):
+        sizes.append(len(references))
+        return segment(picture, references)
+
+    model._segment = counting
+    samples = [sample(str(n), "a.png", "left", columns(0, 1)) for n in range(5)]
+    assert evaluate(model, Samples(samples)).number("mIoU").value == 1
+    assert sizes == [2, 2, 1]
+
+
+def test_no_replicates_give_no_intervals():
+    number = evaluate(stub(), dataset(), replicates=0).number("mIoU")
+    assert number.low is None
+    assert not math.isnan(number.value)
