@@ -4,8 +4,8 @@
     {"image": "street.jpg", "phrase": "both cars", "rle": [{"size": [H, W], "counts": "..."}, {...}], "split": "val"}
     {"image": "street.jpg", "phrase": "the bus", "mask": null}
 
-`mask` is a picture file of two values, or null: true of nothing. `rle`, instead of `mask`, is one RLE or a list of them,
-one a target. Optional: `split` (default "train"), `id` (default the line's number), `tags` (an object). Files are
+`mask` is a picture file of two values, or null: true of nothing. `rle` (in its place) is one RLE or a list of them, one
+a target. Optional: `split` (default "train"), `id` (default the line's number), `tags` (an object). Files are
 named relative to the .jsonl file.
 """
 

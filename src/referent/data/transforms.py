@@ -180,25 +180,33 @@ def _axis(length: int, size: int, scale: float, shift: float, kernel: _Kernel) -
     place = np.searchsorted(used, taps)
 
     bands = []
-    outputs = np.nonzero(inside.any(axis=1))[0]
-    for first in range(int(outputs[0]), int(outputs[-1]) + 1, _BAND):
-        last = min(first + _BAND, int(outputs[-1]) + 1)
+    # Of a side thinner than 1 / scale no output index may read anything: then there are no bands.
+    outputs = np.nonzero(inside.any(axis=1))[0].tolist()
+    end = outputs[-1] + 1 if outputs else 0
+    for first in range(outputs[0] if outputs else 0, end, _BAND):
+        last = min(first + _BAND, end)
         here = inside[first:last]
         columns = place[first:last][here]
         start, stop = int(columns.min()), int(columns.max()) + 1
         matrix = np.zeros((last - first, stop - start), dtype=np.float32)
         matrix[np.nonzero(here)[0], columns - start] = weights[first:last][here]
-        bands.append(_Band(first, last, start, stop, torch.from_numpy(matrix)))
+        bands.append(_Band(first, last, start, stop, _constant(matrix)))
     return _Axis(size, None if len(used) == length else used, tuple(bands))
 
 
 @lru_cache(maxsize=128)
 def _restoring(samples: int, size: int, length: int, scale: float, shift: float) -> Tensor:
     """(length, samples): enlarging to `size`, then the inverse warp to `length`; one matrix, as both are linear."""
-    aligned = np.arange(size) * ((samples - 1) / max(size - 1, 1))
+    aligned = np.arange(size, dtype=np.float64) * ((samples - 1) / max(size - 1, 1))
     enlarge = _dense(aligned, samples, clamp=True)
-    unwarp = _dense(np.arange(length) * scale + shift, size, clamp=False)
-    return torch.from_numpy((unwarp @ enlarge).astype(np.float32))
+    unwarp = _dense(np.arange(length, dtype=np.float64) * scale + shift, size, clamp=False)
+    return _constant((unwarp @ enlarge).astype(np.float32))
+
+
+def _constant(matrix: NDArray[np.float32]) -> Tensor:
+    # Cached, so it must also serve gradients when it was first asked for in inference mode.
+    with torch.inference_mode(mode=False):
+        return torch.from_numpy(matrix)
 
 
 def _take(pixels: NDArray[np.generic], used: NDArray[np.int64] | None, axis: int) -> NDArray[np.generic]:

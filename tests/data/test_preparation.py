@@ -1,0 +1,100 @@
+"""Pictures, masks and phrases to a model's tensors, and maps back."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from pydantic import ValidationError
+
+from referent.data.transforms import Letterbox
+from referent.preparation import Preparation
+
+
+def test_the_defaults_are_those_of_the_published_cris() -> None:
+    preparation = Preparation()
+    assert (preparation.size, preparation.context_length, preparation.threshold) == (416, 17, 0.35)
+    # The official border is CLIP's mean times 255, cut to whole numbers by OpenCV's rounding.
+    assert preparation.border == tuple(round(mean * 255) for mean in preparation.mean)
+
+
+def test_a_picture_is_letterboxed_and_normalised() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (30, 50, 3), dtype=np.uint8)
+    preparation = Preparation(size=64)
+    tensor = preparation.picture(Image.fromarray(pixels))
+    warped = Letterbox((30, 50), 64).picture(pixels, preparation.border)
+    mean, std = torch.tensor(preparation.mean)[:, None, None], torch.tensor(preparation.std)[:, None, None]
+    assert tensor.shape == (3, 64, 64)
+    assert tensor.dtype == torch.float32
+    assert torch.allclose(tensor, (warped / 255 - mean) / std, atol=1e-5)
+    assert tensor[:, 0, 0].abs().max() < 0.01  # the border is the mean
+
+
+def test_a_mask_is_letterboxed() -> None:
+    mask = np.ones((30, 60), dtype=bool)
+    tensor = Preparation(size=64).mask(mask)
+    assert tensor.shape == (1, 64, 64)
+    assert tensor[0, 32, 32] == 1
+    assert tensor[0, 0].max() == 0
+
+
+def test_what_a_mask_covers_comes_back_where_it_was() -> None:
+    mask = np.zeros((90, 60), dtype=bool)
+    mask[10:40, 20:50] = True
+    preparation = Preparation(size=256)
+    restored = preparation.restore(preparation.mask(mask)[None], (90, 60))
+    assert isinstance(restored, np.ndarray)
+    assert restored.shape == (1, 90, 60)
+    assert restored.dtype == np.float32
+    assert ((restored[0] > 0.5) == mask).all()
+
+
+def test_reading_inside_inference_mode_does_not_spoil_later_training() -> None:
+    preparation, picture = Preparation(size=48), Image.new("RGB", (37, 53))
+    maps = torch.rand(1, 1, 12, 12, requires_grad=True)
+    with torch.inference_mode():
+        preparation.picture(picture)
+        preparation.restore(maps, (53, 37))
+    image = preparation.picture(picture).requires_grad_()
+    (image.sum() + Letterbox((53, 37), 48).restore(maps).sum()).backward()
+    assert image.grad is not None
+    assert maps.grad is not None
+
+
+def test_phrases_become_padded_tokens() -> None:
+    tokens = Preparation(context_length=6).tokens(["the cat", "a man in a red shirt on the left"])
+    assert tokens.shape == (2, 6)
+    assert tokens.dtype == torch.int64
+    assert tokens[0].tolist() == [49406, 518, 2368, 49407, 0, 0]
+    assert tokens[1, -1] == 49407
+
+
+def test_a_phrase_longer_than_the_window_is_known() -> None:
+    preparation = Preparation(context_length=6)
+    assert not preparation.truncated("one two three four")
+    assert preparation.truncated("one two three four five")
+
+
+def test_it_survives_json() -> None:
+    preparation = Preparation(size=288, threshold=0.5)
+    assert Preparation.model_validate(json.loads(preparation.model_dump_json())) == preparation
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"size": 0},
+        {"border": (300, 0, 0)},
+        {"std": (0.0, 1.0, 1.0)},
+        {"context_length": 2},
+        {"threshold": 1.0},
+        {"tokenizer": "bert"},
+        {"sise": 416},
+    ],
+)
+def test_impossible_settings_are_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValidationError, match=next(iter(wrong))):
+        Preparation(**wrong)  # type: ignore[arg-type]
