@@ -101,8 +101,12 @@ def to_theirs(ours: Mapping[str, Tensor], table: Sequence[Row]) -> dict[str, Ten
     Raises:
         WeightsError: a name of ours that the table does not hold.
     """
-    packed: dict[str, list[Tensor]] = {}
+    packed: dict[str, dict[int, Tensor]] = {}
     for name, value in ours.items():
-        theirs, _, _ = _place(name, table)
-        packed.setdefault(theirs, []).append(value)
-    return {name: values[0] if len(values) == 1 else torch.cat(values) for name, values in packed.items()}
+        theirs, part, _ = _place(name, table)
+        packed.setdefault(theirs, {})[part or 0] = value
+    # By part, not in the order of `ours`: files keep names in an order of their own.
+    return {
+        name: parts[0] if len(parts) == 1 else torch.cat([parts[part] for part in sorted(parts)])
+        for name, parts in packed.items()
+    }
