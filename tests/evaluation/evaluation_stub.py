@@ -62,10 +62,10 @@ class Samples:
     name: str = "toy"
 
 
-def sample(name: str, picture: str, phrase: str, truth: np.ndarray | None, size=(4, 6), **tags: str) -> Sample:
+def sample(id_: str, picture: str, phrase: str, truth: np.ndarray | None, size=(4, 6), **tags: str) -> Sample:
     """A sample whose truth is (H, W) bool, or None for a phrase that is true of nothing."""
     targets = () if truth is None else (encode(truth),)
-    return Sample(name, Path(picture), size, Reference.of(phrase), targets, "val", tags)
+    return Sample(id_, Path(picture), size, Reference.of(phrase), targets, "val", tags)
 
 
 def columns(*chosen: int, size=(4, 6)) -> np.ndarray:

@@ -50,7 +50,6 @@ def evaluate(
     """
     from referent import segmenter, weights, zoo
     from referent.data.loading import open_dataset
-    from referent.errors import DataError
     from referent.evaluation.run import evaluate as run
     from referent.evaluation.selection import parse
 
@@ -58,28 +57,31 @@ def evaluate(
     dataset = open_dataset(data, split)
     conditions = parse([*(where or []), *(f"kind={value}" for value in kind or [])])
     loaded = segmenter.load(model, device=device, dtype=dtype)
-    result = run(
-        loaded,
-        dataset,
-        [name.strip() for value in protocol or ["referent"] for name in value.split(",") if name.strip()],
-        save=save,
-        where=conditions,
-        limit=limit,
-        weights_sha256=weights.sha256(zoo.find(model)),
-        command=shlex.join(["referent", *sys.argv[1:]]),
-        progress=not as_json,
-    )
+    names = [name.strip() for value in protocol or ["referent"] for name in value.split(",") if name.strip()]
     try:
-        if out is not None:
-            result.save(out)
-        if draw is not None:
-            from referent.evaluation.worst import draw_worst
+        result = run(
+            loaded,
+            dataset,
+            names,
+            save=save,
+            where=conditions,
+            limit=limit,
+            weights_sha256=weights.sha256(zoo.find(model)),
+            command=shlex.join(["referent", *sys.argv[1:]]),
+            progress=not as_json,
+        )
+    except KeyboardInterrupt:
+        if save is not None:
+            typer.echo(f"referent: stopped; the same command again continues {save}", err=True)
+        raise
+    if out is not None:
+        result.save(out)
+    if draw is not None:
+        from referent.evaluation.worst import draw_worst
 
-            draw_worst(loaded, dataset, result, draw)
-    except OSError as error:
-        raise DataError(f"{error.filename or 'output'}: cannot be written: {error.strerror or error}") from error
+        draw_worst(loaded, dataset, result, draw)
     if as_json:
-        print(json.dumps(result.to_json(), ensure_ascii=False))
+        typer.echo(json.dumps(result.to_json(), ensure_ascii=False))
     else:
         _show(result, [path for path in (save, out, draw) if path])
     if result.failed:
@@ -107,6 +109,7 @@ def _show(result: Result, written: list[Path]) -> None:
         f"{result.phrases} phrases ({result.absent} true of nothing), {result.pictures} pictures, "
         f"{result.seconds:.1f} s",
         highlight=False,
+        soft_wrap=True,
     )
     console.print(_overall(result))
     first = next(iter(result.scores.values()))

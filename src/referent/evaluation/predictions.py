@@ -2,7 +2,7 @@
 
 The first line is a `Header`. Each further line is one phrase: `id`, `picture`, `phrase`, `tags`, `present`, `score`,
 `found`, `rle` (COCO RLE of the mask at the model's own threshold, whatever `found` says) and `counts`: for each
-protocol [intersection, union, pixels of the answer]. Lines are flushed picture by picture.
+protocol [intersection, union, pixels of the answer]. Lines are written picture by picture.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from referent.data.sample import RLE, Sample
 from referent.errors import DataError
@@ -75,14 +75,16 @@ class PredictionFile:
         self.path = path
         self._header = header
         try:
-            self._stream: IO[str] = path.open("a", encoding="utf-8")
+            # Unbuffered: what a full disk refused must not be tried again, and fail again, on closing.
+            self._stream = path.open("ab", buffering=0)
         except OSError as error:
             raise _unwritable(path, error) from error
         try:
-            self._drop_cut_line()
-            if path.stat().st_size:
+            if self._holds_header():
                 _check_same(path, _read_header(path), header)
+                self._drop_cut_line()
             else:
+                self._stream.truncate(0)
                 self._write([asdict(header)])
         except BaseException:
             self._stream.close()
@@ -133,11 +135,18 @@ class PredictionFile:
         )
 
     def _write(self, lines: Iterable[Mapping[str, Any]]) -> None:
+        content = b"".join(map(_line, lines))
         try:
-            self._stream.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
-            self._stream.flush()
+            while content:
+                content = content[self._stream.write(content) :]
         except OSError as error:
             raise _unwritable(self.path, error) from error
+
+    def _holds_header(self) -> bool:
+        """Whether there is a first line to check; a part of this run's own first line does not count as one."""
+        with self.path.open("rb") as stream:
+            first = stream.readline()
+        return first.endswith(b"\n") or not _line(asdict(self._header)).startswith(first)
 
     def _drop_cut_line(self) -> None:
         """Cut the file after its last line end: what follows was being written when a run was stopped."""
@@ -161,7 +170,7 @@ def read(path: Path) -> Iterator[dict[str, Any]]:
         DataError: missing, not a prediction file, or a broken line (its number is named).
     """
     _read_header(path)
-    with path.open(encoding="utf-8") as stream:
+    with path.open(encoding="utf-8", errors="replace") as stream:
         next(stream)
         for number, line in enumerate(stream, 2):
             try:
@@ -171,6 +180,10 @@ def read(path: Path) -> Iterator[dict[str, Any]]:
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 raise DataError(f"{path}: line {number}: expected a prediction, found {line[:60]!r}") from error
             yield content
+
+
+def _line(content: Mapping[str, Any]) -> bytes:
+    return json.dumps(content, ensure_ascii=False).encode() + b"\n"
 
 
 def _triples(counts: Mapping[str, Iterable[int]]) -> tuple[tuple[int, int, int], ...]:

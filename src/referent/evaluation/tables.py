@@ -1,0 +1,166 @@
+"""Markdown tables made from result files, between markers that say from which and how.
+
+    <!-- table: files="results/*.json" protocol=referent columns="Data=dataset, mIoU, mIoU:name, Command=command" -->
+    ... replaced ...
+    <!-- end table -->
+
+`files`: globs from the root of the repository, separated by commas; one row a file, in order of name.
+`protocol`: one or more of a result's protocols (a row each); the result's first when left out.
+`columns`: `PATH` or `Title=PATH`. A path is a number of the protocol ("mIoU", "Pr@0.5"; "mIoU:position" for one kind of
+phrase), printed in percent with its interval; "AUROC", likewise; "protocol", name and version; or keys into the JSON
+file joined by dots ("machine.processor"). With keys alone, any JSON file will do.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import json
+import re
+import shlex
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from referent.errors import DataError, ReferentError
+from referent.files import atomic_write
+
+MARKER = re.compile(r"^<!-- table: (?P<options>.*?) -->\n(?P<body>.*?)^<!-- end table -->$", re.MULTILINE | re.DOTALL)
+CODE = ("command",)
+
+
+def fill(text: str, root: Path) -> str:
+    """Markdown with every marked table made anew.
+
+    Args:
+        text: of a page.
+        root: where the globs of `files` start.
+
+    Raises:
+        DataError: a marker with a wrong option, no file, or a column that a file does not have.
+    """
+    started = len(re.findall(r"^<!-- table:", text, re.MULTILINE))
+    if started != len(MARKER.findall(text)):
+        raise DataError("a table marker without its <!-- end table -->, or not on a line of its own")
+
+    def made(match: re.Match[str]) -> str:
+        table = _table(match["options"], root)
+        return f"<!-- table: {match['options']} -->\n{table}\n<!-- end table -->"
+
+    return MARKER.sub(made, text)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line: fills pages, or with `--check` only says which ones differ. Returns the exit code."""
+    parser = argparse.ArgumentParser(description="Fill the tables of markdown pages from result files.")
+    parser.add_argument("pages", nargs="+", type=Path, help="markdown files with table markers")
+    parser.add_argument("--root", type=Path, default=Path(), help="where the markers' file names start")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit code 1 when a page differs")
+    options = parser.parse_args(arguments)
+    differing = 0
+    for page in options.pages:
+        try:
+            before = page.read_text(encoding="utf-8")
+            after = fill(before, options.root)
+        except (OSError, ReferentError) as error:
+            print(f"{page}: {error}", file=sys.stderr)
+            return 2
+        if before == after:
+            continue
+        differing += 1
+        if options.check:
+            lines = difflib.unified_diff(
+                before.splitlines(), after.splitlines(), str(page), "from results", lineterm=""
+            )
+            print("\n".join(lines))
+        else:
+            atomic_write(page, after)
+            print(f"written: {page}")
+    return 1 if options.check and differing else 0
+
+
+def _table(options: str, root: Path) -> str:
+    given = _options(options)
+    columns = [_column(text) for text in given["columns"].split(",")]
+    protocols = [name.strip() for name in given["protocol"].split(",")] if "protocol" in given else [None]
+    rows = [
+        [_cell(content, path, protocol, file) for _, path in columns]
+        for file, content in _files(given["files"], root)
+        for protocol in protocols
+    ]
+    numeric = [all(re.match(r"[-\d]", row[index]) for row in rows) for index in range(len(columns))]
+    lines = [[title for title, _ in columns], ["--:" if right else "---" for right in numeric], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _options(text: str) -> dict[str, str]:
+    pairs = [part.partition("=") for part in shlex.split(text)]
+    given = {name: value for name, _, value in pairs}
+    unknown = given.keys() - {"files", "protocol", "columns"}
+    if unknown or not {"files", "columns"} <= given.keys():
+        raise DataError(f"table marker: expected files=, columns= and perhaps protocol=, found {text!r}")
+    return given
+
+
+def _column(text: str) -> tuple[str, str]:
+    """("Title", path); a number's own name is its title, with the kind in brackets."""
+    title, given, path = text.strip().partition("=")
+    if given:
+        return title.strip(), path.strip()
+    number, _, kind = title.partition(":")
+    return (f"{number} ({kind})" if kind else number), title
+
+
+def _files(globs: str, root: Path) -> Iterator[tuple[Path, Mapping[str, Any]]]:
+    for pattern in globs.split(","):
+        found = sorted(root.glob(pattern.strip()))
+        if not found:
+            raise DataError(f"table marker: no file {pattern.strip()}")
+        for path in found:
+            try:
+                yield path, json.loads(path.read_text(encoding="utf-8"))
+            except ValueError as error:
+                raise DataError(f"{path}: expected JSON: {error}") from error
+
+
+def _cell(content: Mapping[str, Any], path: str, protocol: str | None, file: Path) -> str:
+    scores = content.get("scores", {})
+    chosen = scores.get(protocol or next(iter(scores), ""))
+    if protocol is not None and chosen is None:
+        raise DataError(f"{file}: no protocol {protocol}; it has: {', '.join(scores) or 'none'}")
+    if chosen is not None:
+        if path == "protocol":
+            return f"{chosen['protocol']['name']} v{chosen['protocol']['version']}"
+        number, _, kind = path.partition(":")
+        part = chosen["kinds"].get(kind) if kind else chosen["overall"]
+        if part is not None and number in part["numbers"]:
+            return _percent(part["numbers"][number])
+        if path == "AUROC":
+            return _percent(content["auroc"])
+    value: Any = content
+    for key in path.split("."):
+        if not isinstance(value, Mapping) or key not in value:
+            raise DataError(f"{file}: no column {path!r}")
+        value = value[key]
+    return _plain(path, value)
+
+
+def _percent(number: Mapping[str, float | None]) -> str:
+    value, low, high = number["value"], number["low"], number["high"]
+    if value is None:
+        return "-"
+    return f"{100 * value:.1f}" + ("" if low is None or high is None else f" [{100 * low:.1f}, {100 * high:.1f}]")
+
+
+def _plain(path: str, value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    text = (str(value) if not isinstance(value, (dict, list)) else json.dumps(value)).replace("|", "\\|")
+    return f"`{text}`" if path in CODE else text
+
+
+if __name__ == "__main__":
+    sys.exit(main())
