@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from referent.errors import ReferentError
 from referent.models.base import Batch, SegmentationModel
 
 # References answered in one pass of the model: enough to fill the machine, few enough to bound its memory.
@@ -45,7 +46,7 @@ class Engine:
     def __init__(
         self, model: SegmentationModel, device: torch.device | str | None = None, dtype: torch.dtype = torch.float32
     ) -> None:
-        self.device = default_device() if device is None else torch.device(device)
+        self.device = device_of(device)
         self.dtype = dtype
         self.model = model.eval().to(self.device)
 
@@ -82,14 +83,31 @@ def default_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
+def device_of(value: torch.device | str | None) -> torch.device:
+    """A device that this machine has; `default_device()` for None.
+
+    Raises:
+        ReferentError: torch knows no such device, or the machine has none.
+    """
+    if value is None:
+        return default_device()
+    try:
+        device = torch.device(value)
+        torch.empty(0, device=device)
+    # What torch raises depends on the device and on how it was built.
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ReferentError(f"device: expected one of this machine, as cpu, found {value}: {reason}") from error
+    return device
+
+
 def dtype_of(value: torch.dtype | str | None) -> torch.dtype:
     """A precision by its short name ("fp32", "bf16"), or torch's own; float32 for None.
 
     Raises:
-        ValueError: neither of the two.
+        ReferentError: neither of the two.
     """
     dtype = DTYPES.get(value) if isinstance(value, str) else value or torch.float32
-    if dtype not in DTYPES.values():
-        raise ValueError(f"dtype: expected {' or '.join(DTYPES)}, found {value}")
-    assert dtype is not None
+    if dtype is None or dtype not in DTYPES.values():
+        raise ReferentError(f"dtype: expected {' or '.join(DTYPES)}, found {value}")
     return dtype

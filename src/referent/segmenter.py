@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from referent.reference import PictureSource
 
 One = str | Phrase | Example | Reference | list[Example]
-Many = list[str] | list[Phrase] | list[Reference] | list[str | Phrase | Example | Reference] | tuple[str | Phrase, ...]
+Many = list[str] | list[Phrase] | list[Reference] | list[str | Phrase | Reference] | tuple[str | Phrase, ...]
 
 # Pixels restored to full size in one go: 16 phrases on a picture of two megapixels.
 RESTORED_AT_ONCE = 32_000_000

@@ -19,7 +19,7 @@ from referent.errors import WeightsError
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from pydantic import BaseModel
+    from pydantic import BaseModel, ValidationError
 
     from referent.models.base import SegmentationModel
     from referent.preparation import Preparation
@@ -32,7 +32,7 @@ class Family(NamedTuple):
     Attributes:
         config: its pydantic configuration.
         model: its model class; `model(config)` builds one.
-        official: its module with `from_official` and `to_official`.
+        official: its module with `config_of(state)`, `from_official(state)` and `to_official(state, config)`.
     """
 
     config: type[BaseModel]
@@ -136,7 +136,7 @@ ROWS: Mapping[str, Row] = {
             family="cris",
             takes=("phrase",),
             abilities=(),
-            parameters=146_849_122,
+            parameters=146_849_121,
             licence="of your checkpoint",
             origin=_BRING_YOUR_OWN,
             card="src/referent/models/cris/README.md",
@@ -147,7 +147,7 @@ ROWS: Mapping[str, Row] = {
             family="cris",
             takes=("phrase",),
             abilities=(),
-            parameters=161_251_682,
+            parameters=161_251_681,
             licence="of your checkpoint",
             origin=_BRING_YOUR_OWN,
             card="src/referent/models/cris/README.md",
@@ -224,19 +224,50 @@ def build(path: Path) -> tuple[SegmentationModel, Preparation, Header]:
     from referent.preparation import Preparation
 
     header = weights.read_header(path)
-    if header.family not in FAMILIES:
-        raise WeightsError(f"{path}: expected a family of {', '.join(FAMILIES)}, found {header.family!r}")
-    family = FAMILIES[header.family]
+    config = config_of(header, path)
     try:
-        config = family.config.model_validate(header.config)
         preparation = Preparation.model_validate(header.preparation)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise WeightsError(f"{path}: {error.title} {where}: {first['msg']}, found {first['input']!r}") from error
-    model = family.model(config)
+        raise _invalid(error, path) from error
+    model = FAMILIES[header.family].model(config)
     weights.load_into(model, weights.read_tensors(path), path)
     return model.eval(), preparation, header
+
+
+def config_of(header: Header, source: Path) -> BaseModel:
+    """The configuration that a weight file asks for.
+
+    Raises:
+        WeightsError: of an unknown family, or one that its family does not take.
+    """
+    from pydantic import ValidationError
+
+    if header.family not in FAMILIES:
+        raise WeightsError(f"{source}: expected a family of {', '.join(FAMILIES)}, found {header.family!r}")
+    try:
+        return FAMILIES[header.family].config.model_validate(header.config)
+    except ValidationError as error:
+        raise _invalid(error, source) from error
+
+
+def recognised(official: Mapping[str, Any]) -> tuple[str, str, BaseModel]:
+    """Which model an official checkpoint is, by its names and shapes: (name, family, configuration).
+
+    The name is that of the row with this configuration, else the family's.
+
+    Raises:
+        WeightsError: of no family of the zoo.
+    """
+    problems = []
+    for family, code in FAMILIES.items():
+        try:
+            config: BaseModel = code.official.config_of(official)
+        except WeightsError as error:
+            problems.append(str(error))
+            continue
+        rows = [row for row in ROWS.values() if row.family == family and row.variant is not None]
+        return next((row.name for row in rows if row.config() == config), family), family, config
+    raise WeightsError("; ".join(problems))
 
 
 def header(
@@ -254,6 +285,12 @@ def header(
         raise WeightsError(f"{type(model).__name__}: expected a model of {', '.join(FAMILIES)}")
     config: BaseModel = model.config  # type: ignore[assignment]
     return Header(name, family, config.model_dump(mode="json"), preparation.model_dump(mode="json"), dict(extra or {}))
+
+
+def _invalid(error: ValidationError, source: Path) -> WeightsError:
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return WeightsError(f"{source}: {error.title} {where}: {first['msg']}, found {first['input']!r}")
 
 
 def _in_folder(folder: Path) -> Path:

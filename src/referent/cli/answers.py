@@ -61,7 +61,7 @@ class Answers:
         """
         from referent.segmentation import overlay, save_png
 
-        stem = self._unique(_slug(Path(picture).stem) or "picture")
+        stem = self._unique("stdin" if picture == "-" else _slug(Path(picture).stem) or "picture")
         look = self.out / f"{self._unique(f'{stem}.overlay')}.png"
         image = segmentations[0].picture
         save_png(overlay(image, segmentations), look)
@@ -99,11 +99,11 @@ class Answers:
 
         phrase = str(segmentation.reference.phrase)
         annotations = self._document["annotations"]
-        category = self._categories.setdefault(phrase, len(self._categories) + 1)
         ids = []
         if segmentation.found:
             segmentation.save(mask)
             ids.append(len(annotations) + 1)
+            category = self._categories.setdefault(phrase, len(self._categories) + 1)
             annotations.append(
                 {"id": ids[0], "image_id": image, "category_id": category, "iscrowd": 0, **segmentation.to_coco()}
             )

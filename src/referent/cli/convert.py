@@ -14,8 +14,6 @@ from referent.errors import WeightsError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from referent.zoo import Row
-
 
 class Form(StrEnum):
     """Forms in which weights come and go."""
@@ -43,12 +41,8 @@ def convert(
         Form | None,
         typer.Option("--to", help="What OUT will be; referent, but clip (as safetensors) for CLIP's own weights."),
     ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(help="What an official checkpoint is (cris-r50, ...); found out when not given."),
-    ] = None,
     context_length: Annotated[
-        int, typer.Option(help="Tokens a phrase in the official training: CRIS 17, on RefCOCOg 22.")
+        int, typer.Option(min=3, help="Tokens a phrase in the official training: CRIS 17, on RefCOCOg 22.")
     ] = 17,
     dtype: Annotated[
         Number | None, typer.Option(help="Write weights as fp32, fp16 or bf16; as read when not given.")
@@ -61,7 +55,7 @@ def convert(
     found = from_form or _form_of(source)
     wanted = to_form or (Form.clip if found is Form.clip else Form.referent)
     ways: dict[tuple[Form, Form], Callable[[], str]] = {
-        (Form.official, Form.referent): lambda: _official_to_referent(source, target, model, context_length, dtype),
+        (Form.official, Form.referent): lambda: _official_to_referent(source, target, context_length, dtype),
         (Form.referent, Form.official): lambda: _referent_to_official(source, target, dtype),
         (Form.referent, Form.referent): lambda: _referent_to_referent(source, target, dtype),
         (Form.clip, Form.clip): lambda: _clip_to_safetensors(source, target, dtype),
@@ -96,50 +90,25 @@ def _state(source: Path) -> dict[str, Any]:
     return {str(name).removeprefix("module."): value for name, value in content.items()}
 
 
-def _official_to_referent(
-    source: Path, target: Path, model: str | None, context_length: int, dtype: Number | None
-) -> str:
-    from referent import weights
+def _official_to_referent(source: Path, target: Path, context_length: int, dtype: Number | None) -> str:
+    from referent import weights, zoo
     from referent.preparation import Preparation
 
     state = _state(source)
-    row, tensors = _fitting(source, state, model)
+    try:
+        name, family, config = zoo.recognised(state)
+        tensors = zoo.FAMILIES[family].official.from_official(state)
+    except WeightsError as error:
+        raise WeightsError(f"{source}: {error}") from error
     header = weights.Header(
-        name=row.name,
-        family=row.family,
-        config=row.config().model_dump(mode="json"),
-        preparation=Preparation(context_length=context_length).model_dump(mode="json"),
+        name=name,
+        family=family,
+        config=config.model_dump(mode="json"),
+        preparation=Preparation.model_validate({"context_length": context_length}).model_dump(mode="json"),
         extra={"converted_from": source.name, "source_sha256": weights.sha256(source)},
     )
     weights.write(target, _cast(tensors, dtype), header)
-    return f"{target}: {row.name}, {len(tensors)} tensors from the official checkpoint {source}"
-
-
-def _fitting(source: Path, state: dict[str, Any], model: str | None) -> tuple[Row, dict[str, Tensor]]:
-    """The first model that takes this official state dict, and the tensors under our names."""
-    import torch
-
-    from referent import weights, zoo
-
-    rows = [row for row in zoo.list_models() if row.variant is not None]
-    if model is not None:
-        rows = [row for row in rows if row.name == model]
-        if not rows:
-            names = ", ".join(row.name for row in zoo.list_models() if row.variant is not None)
-            raise typer.BadParameter(f"expected one of {names}, found {model!r}", param_hint="--model")
-    problems = []
-    for row in rows:
-        family = zoo.FAMILIES[row.family]
-        try:
-            tensors: dict[str, Tensor] = family.official.from_official(state)
-            with torch.device("meta"):
-                empty = family.model(row.config())
-            weights.check(empty, tensors, source)
-        except WeightsError as error:
-            problems.append(f"as {row.name}: {error}")
-        else:
-            return row, tensors
-    raise WeightsError(f"{source}: no official checkpoint of {' or '.join(row.name for row in rows)}; {problems[0]}")
+    return f"{target}: {name}, {len(tensors)} tensors from the official checkpoint {source}"
 
 
 def _referent_to_official(source: Path, target: Path, dtype: Number | None) -> str:
@@ -149,7 +118,8 @@ def _referent_to_official(source: Path, target: Path, dtype: Number | None) -> s
     from referent.files import atomic_path
 
     header, tensors = weights.read(source)
-    official = zoo.FAMILIES[header.family].official.to_official(_cast(tensors, dtype or Number.fp32))
+    config = zoo.config_of(header, source)
+    official = zoo.FAMILIES[header.family].official.to_official(_cast(tensors, dtype or Number.fp32), config)
     with atomic_path(target) as temporary:
         # The official code loads into a model wrapped by DataParallel.
         torch.save({"state_dict": {f"module.{name}": tensor for name, tensor in official.items()}}, temporary)

@@ -24,7 +24,6 @@ app = typer.Typer(
     epilog="Exit codes: 0 done, 1 some inputs failed (named at the end), 2 wrong call, 130 interrupted.",
     no_args_is_help=True,
     add_completion=False,
-    rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
 for verb in (segment, models, convert, describe, train, evaluate, demo):

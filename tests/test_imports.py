@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ("torch", "transformers", "pycocotools", "scipy", "pydantic", "huggingface_hub", "safetensors", "numpy", "PIL")
+
+
+def modules_after(code: str) -> set[str]:
+    """Names of all modules that a fresh Python holds after running `code`."""
+    result = subprocess.run(
+        [sys.executable, "-c", f"{code}\nimport sys\nprint('MODULES', *sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(result.stdout.splitlines()[-1].split())
+
+
+def test_importing_referent_loads_nothing_heavy() -> None:
+    assert not modules_after("import referent") & {*HEAVY, "typer", "rich"}
+
+
+def test_the_reference_types_need_no_torch() -> None:
+    assert "torch" not in modules_after("import referent as rf; rf.Phrase('the cat'); rf.list_models()")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["segment", "--help"], ["train", "--help"], ["models"]])
+def test_help_and_the_table_of_models_load_no_torch(arguments: list[str]) -> None:
+    code = (
+        "import sys\n"
+        f"sys.argv = ['referent', *{arguments!r}]\n"
+        "from referent.cli.main import main\n"
+        "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code, end.code"
+    )
+    assert not modules_after(code) & {"torch", "transformers", "pycocotools", "scipy"}
+
+
+def test_every_public_name_is_there() -> None:
+    import referent
+
+    for name in referent.__all__:
+        assert getattr(referent, name) is not None
+    assert set(referent.__all__) <= set(dir(referent))
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        referent.nonsense  # noqa: B018
