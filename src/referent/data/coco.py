@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from referent.data.checking import OnProblem, Problems, kind_of, parse_json, read_text
+from referent.data.checking import OnProblem, Problems, find_file, kind_of, parse_json, read_text
 from referent.data.coco_reader import CocoReader
 from referent.data.coco_records import Coco, CocoAnnotation, CocoPhrase
 from referent.data.sample import RLE, Sample
@@ -75,7 +75,8 @@ def parse_coco(
     reader = CocoReader(path, Problems(path, on_problem))
     folder = path.resolve().parent
     reader.read_categories(content["categories"])
-    reader.read_images(content["images"], split, [pictures.resolve()] if pictures else [folder, folder / "images"])
+    folders = (pictures.resolve(),) if pictures else (folder, folder / "images")
+    reader.read_images(content["images"], split, folders)
     reader.read_annotations(content["annotations"])
     reader.read_phrases(content.get("phrases", []))
     annotations: dict[int, list[CocoAnnotation]] = {image_id: [] for image_id in reader.images}
@@ -83,6 +84,7 @@ def parse_coco(
         annotations[annotation.image_id].append(annotation)
     return Coco(
         path,
+        folders,
         reader.images,
         {image_id: tuple(members) for image_id, members in annotations.items()},
         reader.categories,
@@ -169,9 +171,8 @@ def _phrased(record: Any, phrases: Mapping[int, Sequence[str]]) -> Any:
 
 
 def _moved(record: Any, coco: Coco, folder: Path) -> Any:
-    if not isinstance(record, dict) or not isinstance(record.get("file_name"), str):
+    try:
+        old = find_file(record["file_name"], coco.folders)
+    except (DataError, KeyError, TypeError):
         return record  # a problem that was skipped
-    image = coco.images.get(record.get("id", -1))
-    # A picture that was not read (another split, a problem skipped) keeps its place relative to the old file.
-    old = image.path if image else coco.path.resolve().parent / record["file_name"]
     return {**record, "file_name": Path(os.path.relpath(old, folder)).as_posix()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ class CocoReader:
             else:
                 self.categories[number] = name
 
-    def read_images(self, records: list[Any], split: str | None, folders: list[Path]) -> None:
+    def read_images(self, records: list[Any], split: str | None, folders: Sequence[Path]) -> None:
         """`images` of the split, their files found and measured."""
         splits: dict[str, None] = {}
         for record, number in self._with_ids("image", records):
@@ -83,9 +83,8 @@ class CocoReader:
     def read_phrases(self, records: list[Any]) -> None:
         """`phrases` about those images and annotations."""
         for position, record in enumerate(records):
-            where = (
-                f"phrase {record.get('id', f'at {position}')}" if isinstance(record, dict) else f"phrase at {position}"
-            )
+            number = record.get("id") if isinstance(record, dict) else None
+            where = f"phrase at {position}" if number is None else f"phrase {number}"
             try:
                 phrase = self._top_level(record)
                 if phrase is None:
@@ -134,7 +133,7 @@ class CocoReader:
                 yield record, number
 
 
-def _image(record: dict[str, Any], number: int, split: Any, folders: list[Path]) -> CocoImage:
+def _image(record: dict[str, Any], number: int, split: Any, folders: Sequence[Path]) -> CocoImage:
     if not isinstance(split, str):
         raise DataError(f"`split`: expected text, found {split!r}")
     size = record.get("height"), record.get("width")

@@ -52,6 +52,7 @@ class Coco:
 
     Attributes:
         path: of the file.
+        folders: where its pictures are looked for.
         images: by id, in the file's order.
         annotations: by image id, in the file's order; every image has an entry.
         categories: name by id.
@@ -61,6 +62,7 @@ class Coco:
     """
 
     path: Path
+    folders: tuple[Path, ...]
     images: Mapping[int, CocoImage]
     annotations: Mapping[int, tuple[CocoAnnotation, ...]]
     categories: Mapping[int, str]

@@ -84,8 +84,8 @@ class _Lines:
 
     def __init__(self, picture_folders: list[Path], mask_folders: list[Path]) -> None:
         self.picture_folders, self.mask_folders = picture_folders, mask_folders
-        self._sizes: dict[str, tuple[Path, tuple[int, int]]] = {}
-        self._masks: dict[tuple[str, tuple[int, int]], RLE] = {}
+        self._sizes: dict[Path, tuple[int, int]] = {}
+        self._masks: dict[tuple[Path, tuple[int, int]], RLE] = {}
 
     def sample(self, record: dict[str, Any], number: int) -> Sample:
         name, split, tags = record.get("id", number), record.get("split", DEFAULT_SPLIT), record.get("tags", {})
@@ -101,10 +101,10 @@ class _Lines:
         return Sample(str(name), picture, size, reference, targets, split, {key: str(tags[key]) for key in tags})
 
     def _picture(self, name: Any) -> tuple[Path, tuple[int, int]]:
-        if name not in self._sizes:
-            path = find_file(name, self.picture_folders)
-            self._sizes[name] = path, picture_size(path)
-        return self._sizes[name]
+        path = find_file(name, self.picture_folders)
+        if path not in self._sizes:
+            self._sizes[path] = picture_size(path)
+        return path, self._sizes[path]
 
     def _targets(self, record: dict[str, Any], size: tuple[int, int]) -> tuple[RLE, ...]:
         if ("mask" in record) == ("rle" in record):
@@ -118,7 +118,7 @@ class _Lines:
         if record["mask"] is None:
             return ()
         path = find_file(record["mask"], self.mask_folders)
-        key = str(path), size
+        key = path, size
         if key not in self._masks:
             mask = read_mask(path, size)
             if not mask.any():

@@ -1,0 +1,83 @@
+"""Which kind of file is which, and what is neither."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from referent.data.coco import CocoDataset
+from referent.data.grouping import group_by_picture
+from referent.data.jsonl import JsonlDataset
+from referent.data.loading import open_dataset
+from referent.errors import DataError
+
+LINE = {"image": "one.png", "phrase": "the cat", "mask": None}
+
+
+def test_files_are_told_apart_by_content_not_by_name(
+    coco_file: Callable[..., Path], lines_file: Callable[..., Path], tmp_path: Path
+) -> None:
+    coco = coco_file().read_text()
+    spread = json.dumps(json.loads(coco), indent=2)
+    line = lines_file(LINE).read_text()
+    for name in ("a.json", "a.jsonl", "a"):
+        path = tmp_path / name
+        path.write_text(coco)
+        assert isinstance(open_dataset(path), CocoDataset)
+        path.write_text(line)
+        assert isinstance(open_dataset(path), JsonlDataset)
+        path.write_text(f"\ufeff{line}\n{line}\n")
+        assert len(open_dataset(path).samples) == 2
+    (tmp_path / "a.json").write_text(spread)
+    assert isinstance(open_dataset(tmp_path / "a.json"), CocoDataset)
+
+
+def test_a_data_set_is_named_after_its_file_and_folder(lines_file: Callable[..., Path]) -> None:
+    path = lines_file(LINE)
+    assert open_dataset(path).name == f"{path.parent.name}/data.jsonl"
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (b"", "line 1, column 1: broken JSON"),
+        (b'{"images": [}', "line 1, column 13: broken JSON"),
+        (b'{\n "images": [],\n "annotations": oops\n}', "line 3, column 17: broken JSON"),
+        (b"[" * 100_000, "nested too deeply"),
+        (b"\xff\xfe{}", "expected UTF-8 text, found byte 0xff"),
+        (b"[1, 2]", "expected a COCO object, found a JSON list"),
+        (b'{"images": []}', "a list `annotations`, found nothing"),
+        (b'{"images": {}, "annotations": [], "categories": []}', "a list `images`, found dict"),
+        (b'{"images": [], "annotations": [], "categories": [], "phrases": 3}', "`phrases`: expected a list, found int"),
+        (b'{"images": [], "annotations": [], "categories": []}', "no phrases"),
+    ],
+)
+def test_what_is_no_data_file_is_refused(tmp_path: Path, content: bytes, found: str) -> None:
+    path = tmp_path / "data.json"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=rf"data\.json.*{found}"):
+        open_dataset(path)
+
+
+def test_a_missing_file_or_a_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"gone\.json: no such file"):
+        open_dataset(tmp_path / "gone.json")
+    with pytest.raises(DataError, match=r"expected a COCO or \.jsonl file, found a folder"):
+        open_dataset(tmp_path)
+
+
+def test_an_empty_jsonl_file_has_no_samples(tmp_path: Path) -> None:
+    (tmp_path / "data.jsonl").write_text("\n\n")
+    with pytest.raises(DataError, match="no usable samples"):
+        open_dataset(tmp_path / "data.jsonl")
+
+
+def test_samples_are_grouped_by_picture_in_order(coco_file: Callable[..., Path]) -> None:
+    groups = group_by_picture(open_dataset(coco_file()).samples)
+    assert [(picture.name, [sample.id for sample in samples]) for picture, samples in groups] == [
+        ("one.png", ["10.0", "10.1", "11.0", "p1", "p2"]),
+        ("two.png", ["12.0"]),
+    ]
