@@ -223,8 +223,9 @@ class MapAttentionPool(nn.Module):
         """(B, channels, h, w) -> (B, out_channels, h, w)."""
         height, width = x.shape[-2:]
         tokens = x.flatten(2).transpose(1, 2) + resize_table(self.positions[1:], height, width)
-        attended = self.attention(tokens, tokens, tokens).transpose(1, 2).unflatten(2, (height, width))
-        return F.relu(self.connect(x) + attended)
+        attended = self.attention(tokens, tokens, tokens).transpose(1, 2)
+        connected: Tensor = self.connect(x)
+        return F.relu(connected + attended.reshape(connected.shape))
 
     def pool(self, x: Tensor) -> Tensor:
         """(B, channels, h, w) -> (B, out_channels): CLIP's own use, the mean of all pixels as the one query."""
@@ -282,7 +283,7 @@ class ViTStem(nn.Module):
         height, width = x.shape[-2:]
         tokens = self.norm(x.flatten(2).transpose(1, 2) + resize_table(self.positions[1:], height, width))
         token = self.norm(self.class_token + self.positions[0]).expand(len(x), 1, -1)
-        return tokens.transpose(1, 2).unflatten(2, (height, width)), token
+        return tokens.transpose(1, 2).reshape(-1, tokens.shape[-1], height, width), token
 
 
 class ViTStage(nn.Module):
@@ -300,7 +301,7 @@ class ViTStage(nn.Module):
         tokens = torch.cat((token, feature_map.flatten(2).transpose(1, 2)), dim=1)
         for block in self.blocks:
             tokens = block(tokens)
-        return tokens[:, 1:].transpose(1, 2).unflatten(2, (height, width)), tokens[:, :1]
+        return tokens[:, 1:].transpose(1, 2).reshape(-1, tokens.shape[-1], height, width), tokens[:, :1]
 
 
 class ViTFinish(nn.Module):
@@ -313,7 +314,7 @@ class ViTFinish(nn.Module):
 
     def forward(self, flow: tuple[Tensor, Tensor]) -> Tensor:
         """(map (B, width, h, w), class token) -> (B, embed, h, w)."""
-        projected = self.norm(flow[0].permute(0, 2, 3, 1)) @ self.projection
+        projected: Tensor = self.norm(flow[0].permute(0, 2, 3, 1)) @ self.projection
         return projected.permute(0, 3, 1, 2)
 
     def pool(self, flow: tuple[Tensor, Tensor]) -> Tensor:

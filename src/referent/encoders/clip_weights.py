@@ -12,6 +12,7 @@ Which CLIP it is follows from the names and shapes, never from the file's name.
 from __future__ import annotations
 
 import json
+import math
 import pickle
 import re
 from collections.abc import Mapping
@@ -212,7 +213,7 @@ def _count(state: Mapping[str, Tensor], pattern: str) -> int:
 
 
 def _grid(rows: int) -> int:
-    return max(1, round(max(0, rows - 1) ** 0.5))
+    return max(1, round(math.sqrt(max(0, rows - 1))))
 
 
 def image_config(state: Mapping[str, Tensor], activation: Activation) -> CLIPResNetConfig | CLIPViTConfig:

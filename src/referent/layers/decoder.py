@@ -47,7 +47,8 @@ class DecoderLayer(nn.Module):
         attended = self.cross_attention(y + pixel_places, words + word_places, words, keep=keep)
         pixels = pixels + self.dropout(self.cross_attention_norm(attended))
         y = self.dropout(F.relu(self.expand(self.norm3(pixels))))
-        return pixels + self.dropout(self.contract(self.feedforward_norm(y)))
+        refined: Tensor = pixels + self.dropout(self.contract(self.feedforward_norm(y)))
+        return refined
 
 
 class Decoder(nn.Module):
@@ -72,11 +73,10 @@ class Decoder(nn.Module):
             (N, width, h, w).
         """
         _, channels, height, width = feature_map.shape
-        like = {"device": feature_map.device, "dtype": feature_map.dtype}
-        pixel_places = sinusoids_2d(height, width, channels, **like)
-        word_places = sinusoids(words.shape[1], words.shape[2], **like)
+        pixel_places = sinusoids_2d(height, width, channels, like=feature_map)
+        word_places = sinusoids(words.shape[1], words.shape[2], like=words)
         pixels = feature_map.flatten(2).transpose(1, 2)
         for layer in self.layers:
             pixels = layer(pixels, words, keep, pixel_places, word_places)
         normed: Tensor = self.norm(pixels)
-        return normed.transpose(1, 2).unflatten(2, (height, width))
+        return normed.transpose(1, 2).reshape(-1, channels, height, width)

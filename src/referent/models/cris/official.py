@@ -65,9 +65,15 @@ def table(config: CRISConfig) -> list[Row]:
     Raises:
         WeightsError: a configuration that the official code does not have (another encoder than CLIP's ResNets).
     """
-    if not isinstance(config.image, CLIPResNetConfig) or config.presence or config.text.reduced:
+    if (
+        not isinstance(config.image, CLIPResNetConfig)
+        or config.presence
+        or config.text.reduced
+        or config.text.width != config.neck.channels[1]
+    ):
         raise WeightsError(
-            "the official CRIS has a CLIP ResNet, the whole vocabulary and no presence head; this model differs"
+            "the official CRIS has a CLIP ResNet, the whole vocabulary, words as wide as the neck and no presence "
+            "head; this model differs"
         )
     return [
         *prefixed(image_rows(config.image), ours="image_encoder.", theirs="backbone."),
