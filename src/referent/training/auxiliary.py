@@ -32,7 +32,13 @@ class Auxiliary(Protocol):
         """
 
 
-OBJECTIVES: dict[str, Callable[..., Auxiliary]] = {}
+def _text_vectors(**settings: Any) -> Auxiliary:
+    from referent.training.text_vectors import TextVectors
+
+    return TextVectors(**settings)
+
+
+OBJECTIVES: dict[str, Callable[..., Auxiliary]] = {"text-vectors": _text_vectors}
 
 
 def build_auxiliary(settings: list[dict[str, Any]]) -> list[Auxiliary]:

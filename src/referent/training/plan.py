@@ -144,7 +144,7 @@ def make_plan(recipe: Recipe, start: bool = True) -> Plan:
     torch.manual_seed(recipe.seed)
     model = family.model(config)
     if start:
-        start_from(model, recipe.start)
+        start_from(model, recipe.start, recipe.model.family)
     freeze(model, recipe.optimiser.frozen)
     total = recipe.steps if recipe.steps is not None else (recipe.epochs or 0) * order.steps_per_epoch
     return Plan(

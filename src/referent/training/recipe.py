@@ -49,8 +49,8 @@ class Start(Part):
     Attributes:
         weights: the whole model: a file of referent's, or the authors' own checkpoint.
         clip: CLIP's image and text encoders (OpenAI's archive, a state dict, safetensors, or a hub layout).
-        image: the image encoder alone, in the layout its own reader knows (MobileNetV2: Hugging Face's names).
-        text: the text encoder alone, from a file of CLIP's.
+        image: the image encoder alone: from a file of CLIP's, or the public folded file for MobileNetV2.
+        text: the text encoder alone, from a file of CLIP's or of its own state dict.
     """
 
     weights: Path | None = None
@@ -231,7 +231,7 @@ class Recipe(Part):
     seed: int = Field(default=0, ge=0)
     validate_every: int | None = Field(default=None, gt=0)
     save_every: int | None = Field(default=None, gt=0)
-    select: str = "miou"
+    select: str = "mIoU"
     log_every: int = Field(default=10, gt=0)
     keep: int = Field(default=2, gt=0)
     tensorboard: bool = False

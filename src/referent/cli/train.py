@@ -1,0 +1,62 @@
+"""`referent train`: a recipe in, weights out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from referent.data.sample import Dataset
+    from referent.segmenter import Segmenter
+
+INTERRUPTED = 130
+
+
+def train(
+    recipe: Annotated[str, typer.Argument(help="A recipe file, or the name of one that ships with the package.")],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUE]...", help="Settings laid over the recipe: optimiser.lr=3e-4 steps=200."),
+    ] = None,
+    resume: Annotated[bool, typer.Option(help="Go on from the newest checkpoint in the recipe's output.")] = False,
+    dry_run: Annotated[bool, typer.Option(help="Print what would be trained, and stop.")] = False,
+) -> None:
+    """Train a model as a recipe says.
+
+    One process, or several under torchrun: torchrun --nproc-per-node 4 -m referent train RECIPE. Checkpoints, the log, pictures of
+    predictions and the weights go to the recipe's `output`. Ctrl-C saves a checkpoint; --resume goes on from it, to
+    the very weights that an uninterrupted training gives.
+    """
+    from referent.training.recipe import load_recipe
+
+    read = load_recipe(recipe, overrides or [])
+    if dry_run:
+        from referent.training.plan import make_plan
+
+        typer.echo(make_plan(read).describe())
+        return
+    from referent.training.loop import train as run
+
+    outcome = run(read, resume=resume, evaluate=_scores)
+    if outcome.interrupted:
+        again = " ".join(["referent train", recipe, *(overrides or []), "--resume"])
+        typer.echo(f"stopped after step {outcome.step} of {outcome.total}; to go on: {again}", err=True)
+        raise typer.Exit(INTERRUPTED)
+    typer.echo(str(Path(outcome.weights or "")))
+
+
+def _scores(segmenter: Segmenter, dataset: Dataset) -> Mapping[str, float]:
+    """The numbers of protocol `referent`, and AUROC where some phrases are true of nothing."""
+    from referent.errors import DataError
+    from referent.evaluation.run import evaluate
+
+    result = evaluate(segmenter, dataset, replicates=0)
+    if result.failed:
+        # A best checkpoint chosen on fewer pictures than another would be chosen by luck.
+        raise DataError(f"{result.failed[0].picture}: left out of the validation: {result.failed[0].error}")
+    numbers = {**result.scores["referent"].overall.numbers, "AUROC": result.auroc}
+    return {name: interval.value for name, interval in numbers.items() if interval.value is not None}
