@@ -174,6 +174,7 @@ OTHER = encode(block(2, 3, (30, 20)))
             edit("phrases", 0, annotation_ids=None),
             "phrase 1: `annotation_ids`: expected a list .empty: true of",
         ),
+        (edit("phrases", 0, annotation_ids=[10, 10]), "phrase 1: `annotation_ids`: the same annotation twice"),
         (edit("phrases", 0, tags=["plural"]), "phrase 1: `tags`: expected an object"),
         (edit("phrases", 0, id=None), "phrase at 0: expected an object with an `id`"),
         (lambda content: content["annotations"].append(5), "annotation at 3: expected an object"),

@@ -80,6 +80,7 @@ def test_small_maps_are_enlarged_as_pytorch_does() -> None:
 # Any picture
 
 
+@settings(deadline=None)
 @given(originals, st.integers(16, 100))
 def test_the_picture_lies_inside_the_square_and_centred(original: tuple[int, int], size: int) -> None:
     box = Letterbox(original, size)
@@ -92,6 +93,7 @@ def test_the_picture_lies_inside_the_square_and_centred(original: tuple[int, int
     assert np.isclose(max(beyond - box.matrix[:, 2]), size)
 
 
+@settings(deadline=None)
 @given(originals, st.integers(16, 100))
 def test_the_inverse_matrix_undoes_the_matrix(original: tuple[int, int], size: int) -> None:
     box = Letterbox(original, size)

@@ -71,14 +71,14 @@ class CocoReader:
         if image is None:
             raise DataError(f"`image_id` {image_id!r} is no image of the file")
         category_id = record.get("category_id")
-        if _looked_up(self.categories, category_id) is None:
+        if type(category_id) is not int or category_id not in self.categories:
             raise DataError(f"`category_id` {category_id!r} is no category of the file")
         phrases = record.get("phrases", [])
         if not isinstance(phrases, list):
             raise DataError(f"`phrases`: expected a list, found {kind_of(phrases)}")
         mask = read_segmentation(record.get("segmentation"), image.size)
         texts = tuple(_phrase(phrase) for phrase in phrases)
-        return CocoAnnotation(number, image.id, int(category_id or 0), mask, bool(record.get("iscrowd")), texts)
+        return CocoAnnotation(number, image.id, category_id, mask, bool(record.get("iscrowd")), texts)
 
     def read_phrases(self, records: list[Any]) -> None:
         """`phrases` about those images and annotations."""
@@ -112,6 +112,8 @@ class CocoReader:
             annotation = _looked_up(self.annotations, number)
             if annotation is None or annotation.image_id != image_id:
                 raise DataError(f"`annotation_ids`: {number!r} is no annotation of image {image_id}")
+        if len(set(numbers)) < len(numbers):
+            raise DataError(f"`annotation_ids`: the same annotation twice in {numbers}")
         if not isinstance(tags, dict):
             raise DataError(f"`tags`: expected an object, found {kind_of(tags)}")
         text = _phrase(record.get("phrase"))
