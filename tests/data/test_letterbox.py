@@ -77,6 +77,13 @@ def test_small_maps_are_enlarged_as_pytorch_does() -> None:
     assert torch.allclose(box.restore(maps), box.restore(enlarged), atol=2e-6)
 
 
+def test_restoring_is_as_exact_under_autocast() -> None:
+    maps, box = torch.rand(1, 1, 26, 26), Letterbox((120, 200), SIZE)
+    with torch.autocast("cpu", torch.bfloat16):
+        restored = box.restore(maps)
+    assert torch.equal(restored, box.restore(maps))
+
+
 # Any picture
 
 

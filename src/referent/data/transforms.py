@@ -114,7 +114,9 @@ class Letterbox:
         (shift_y, shift_x), scale = self.shift, self.scale
         to_rows = _restoring(maps.shape[-2], self.size, height, scale, shift_y).to(maps.device)
         to_columns = _restoring(maps.shape[-1], self.size, width, scale, shift_x).to(maps.device)
-        return (to_rows @ maps[:, 0].float() @ to_columns.T).clamp_(0, 1)
+        # Interpolation weights in bfloat16 would move edges, whatever precision the model runs in.
+        with torch.autocast(maps.device.type, enabled=False):
+            return (to_rows @ maps[:, 0].float() @ to_columns.T).clamp_(0, 1)
 
     def _axes(self, kernel: _Kernel) -> tuple[_Axis, _Axis]:
         (height, width), (y, x) = self.original, self.shift
