@@ -19,6 +19,11 @@ COLOURS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "brown"
 SHADES = ("dark", "light")
 MEASURED = COLOURS + SHADES
 _BITS = 5
+# Between the largest and the smallest of a pixel's three bytes, in a picture without colours.
+MONOCHROME_SPREAD = 14
+# A picture is under coloured light if this share of its pixels have at least this chroma, and of those this share lie
+# within so many degrees of one hue.
+TINT_CHROMA, TINTED_SHARE, ONE_HUE_SHARE, TINT_HUES = 0.03, 0.75, 0.97, 40
 
 
 @dataclass(frozen=True)
@@ -101,6 +106,25 @@ def coarse(picture: NDArray[np.uint8]) -> NDArray[np.int64]:
     reduced = picture.astype(np.int64) >> (8 - _BITS)
     index: NDArray[np.int64] = (reduced[..., 0] << (2 * _BITS)) | (reduced[..., 1] << _BITS) | reduced[..., 2]
     return index
+
+
+def tells_colours(picture: NDArray[np.uint8]) -> bool:
+    """Whether the colours of a (H, W, 3) picture are those of the things in it.
+
+    They are not in a black and white picture, nor where nearly everything is of one hue: under warm lamps a white
+    shirt is yellow.
+    """
+    sample = picture[::4, ::4].reshape(-1, 3)
+    spread = sample.max(axis=1).astype(np.int16) - sample.min(axis=1)
+    if np.quantile(spread, 0.98) <= MONOCHROME_SPREAD:
+        return False
+    _, chroma, hue = oklab(sample)
+    tinted = hue[chroma > TINT_CHROMA]
+    if len(tinted) < TINTED_SHARE * len(sample):
+        return True
+    middle = np.angle(np.exp(1j * np.radians(tinted)).mean(), deg=True)
+    away = np.abs((tinted - middle + 180) % 360 - 180)
+    return bool((away <= TINT_HUES).mean() < ONE_HUE_SHARE)
 
 
 def shares(pixels: NDArray[np.int64]) -> tuple[Numbers, Numbers]:

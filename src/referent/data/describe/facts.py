@@ -144,7 +144,7 @@ def measure(
     box, centre, area = np.zeros((count, 4)), np.zeros((count, 2)), np.zeros(count)
     sure, perhaps, worn = np.zeros((count, kinds)), np.ones((count, kinds)), np.zeros((count, kinds))
     coloured = np.zeros(count, dtype=bool)
-    pixels = None if picture is None else colour.coarse(picture)
+    pixels = colour.coarse(picture) if picture is not None and colour.tells_colours(picture) else None
     for i, mask in enumerate(masks):
         down, across = mask.sum(axis=1), mask.sum(axis=0)
         rows, columns = np.flatnonzero(down), np.flatnonzero(across)

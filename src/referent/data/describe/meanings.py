@@ -24,6 +24,8 @@ Kind = Literal["name", "plural", "position", "order", "size", "colour", "relatio
 # Counting further than this is not something that people do in a phrase.
 LAST_PLACE = 4
 MOST_COUNTED = 6
+# Of more objects than this one may have been missed, so that "the fourth" is not surely false.
+MOST_MISSED = 3
 
 
 @dataclass(frozen=True)
@@ -178,7 +180,7 @@ class Meanings:
             return self._certain(meaning, both(among, truth))
 
         for side in SIDES:
-            if plain:
+            if plain and several:
                 yield from say("position", "which", p.which(among, side), side)
             yield from say("position", "at" if plain else "at-picture", p.at(among, side), side)
             if several:
@@ -189,7 +191,7 @@ class Meanings:
             for horizontal in ("left", "right"):
                 if plain:
                     yield from say("position", "corner", p.corner(vertical, horizontal), vertical, horizontal)
-        yield from say("position", "middle", p.middle(among))
+        yield from say("position", "middle" if several else "centre", p.middle(among))
         if not several:
             return
         for side in SIDES:
@@ -291,6 +293,7 @@ class Meanings:
             yield from self._absent_colours(group)
             if not (group.nouns[0].entry.part or self.regions):
                 yield from self._absent_places(group)
+                yield from self._absent_coloured_places(group)
                 yield from self._absent_relations(group, absent)
 
     def _absent_colours(self, group: Group) -> Iterator[Meaning]:
@@ -309,11 +312,25 @@ class Meanings:
                 yield Meaning("none", "at" if plain else "at-picture", group.nouns, (), side=side, why="position")
         count = len(group.certain)
         if self.predicates.countable(group.truth) and group.nouns[0].entry.number == "count":
-            if count <= LAST_PLACE:
+            if count <= MOST_MISSED:
                 for side in ("left", "right"):
                     yield Meaning("none", "rank", group.nouns, (), side=side, place=count + 1, why="order")
-            if 1 < count < MOST_COUNTED:
+            if 1 < count <= MOST_MISSED:
                 yield Meaning("none", "count", group.nouns, (), place=count + 1, why="order")
+
+    def _absent_coloured_places(self, group: Group) -> Iterator[Meaning]:
+        """ "the black cat on the left", where there are black cats, and cats on the left."""
+        entry = group.nouns[0].entry
+        if entry.sides != "plain":
+            return
+        for side in SIDES:
+            elsewhere = self.predicates.beyond(side)
+            if (both(group.truth, elsewhere) == FALSE).all():
+                continue
+            for colour in (colour for colour in colours_of(entry.colour) if colour in COLOURS):
+                bare = both(group.truth, self.predicates.colourless(colour))
+                if not (bare == FALSE).all() and (both(bare, elsewhere) == FALSE).all():
+                    yield Meaning("none", "at", group.nouns, (), colour, side=side, why="combined")
 
     def _absent_relations(self, group: Group, absent: list[Noun]) -> Iterator[Meaning]:
         for form, landmark, truth in self._relations(group):

@@ -203,7 +203,9 @@ class Predicates:
         """
         bottom, area = self.scene.box[:, 3], self.scene.area
         lower = bottom[:, None] - bottom[None] > 0.08 * self.height
-        flags: Flags = lower & (area[:, None] > 1.8 * area[None])
+        # What the picture's edge cuts off is larger than it looks, and may be nearer.
+        whole = (self.scene.box[:, 0] > 1) & (self.scene.box[:, 2] < self.width - 1)
+        flags: Flags = lower & (area[:, None] > 1.8 * area[None]) & whole[None]
         return flags if ground else flags & (self.scene.gap == 0)
 
     def front(self, among: Truth, *, ground: bool) -> Truth:

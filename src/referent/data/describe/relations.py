@@ -80,7 +80,7 @@ def _geometry(scene: Scene, relation: Relation, j: int, boards: bool) -> tuple[F
     if relation == "next":
         apart = scene.shared(0)[:, j] <= 0.25
         ratio = np.maximum(scene.area / scene.area[j], scene.area[j] / scene.area)
-        level = np.abs(y1 - y1[j]) < 0.35 * np.minimum(y1 - y0, y1[j] - y0[j])
+        level = np.abs(y1 - y1[j]) < 0.2 * np.minimum(y1 - y0, y1[j] - y0[j])
         beside = apart & level & (scene.shared(1)[:, j] >= 0.6) & (ratio < 8) & (scene.gap[:, j] <= 0.2 * reach)
         return beside, (scene.gap[:, j] > 0.8 * long[j]) & (scene.gap[:, j] > 0.8 * long)
     # What follows needs contact; without it, and with some room between, it is surely not so.

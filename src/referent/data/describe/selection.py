@@ -14,7 +14,7 @@ from referent.data.describe.wording import draw, realise
 # How often each kind is drawn for a target, and how often each reason for a phrase that is true of nothing: position
 # first, as people do (RefCOCO), then what else tells things apart.
 _KINDS = {"position": 3.0, "combined": 2.0, "colour": 2.5, "relation": 2.5, "order": 1.5, "size": 1.2, "name": 1.0}
-_WHYS = {"class": 3.0, "colour": 2.0, "order": 1.0, "position": 1.0, "relation": 2.0}
+_WHYS = {"class": 3.0, "colour": 2.0, "order": 1.0, "position": 1.0, "relation": 2.0, "combined": 2.0}
 # A colour that the thing never has is easy to tell; prefer those that it could have.
 _COMMON_FORMS = {
     "which": 2.0,
@@ -115,7 +115,8 @@ def _shuffled(meanings: Sequence[Meaning], weights: dict[str, float], random: Ra
     for meaning in meanings:
         left[meaning.kind].append(meaning)
     while left:
-        kind = draw([(kind, weights[kind]) for kind in sorted(left)], random)
+        best = {kind: max(map(_likelihood, choices)) for kind, choices in left.items()}
+        kind = draw([(kind, weights[kind] * min(1.0, best[kind])) for kind in sorted(left)], random)
         choices = left[kind]
         chosen = draw([(m, _likelihood(m)) for m in choices], random)
         choices.remove(chosen)
@@ -128,7 +129,7 @@ def _likelihood(meaning: Meaning) -> float:
     """How often people would say it, among other things of its kind."""
     weight = _COMMON_FORMS.get(meaning.form, 1.0)
     if meaning.form == "rank" and meaning.place == 1:
-        return 0.3 * weight
+        return 0.2 * weight
     return 0.3 * weight if meaning.colour in SHADES else weight
 
 

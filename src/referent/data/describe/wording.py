@@ -80,6 +80,12 @@ _TEMPLATES: dict[str, tuple[tuple[str, float], ...]] = {
         ("the {n} in the center", 1),
         ("the {n} in the centre", 0.5),
     ),
+    "centre": (
+        ("the {n} in the middle", 3),
+        ("the {n} in middle", 1),
+        ("the {n} in the center", 1),
+        ("the {n} in the centre", 0.5),
+    ),
     "rank-left/right": (
         ("the {place} {n} from the {side}", 4),
         ("the {place} {n} from {side}", 3),
@@ -116,7 +122,7 @@ _TEMPLATES: dict[str, tuple[tuple[str, float], ...]] = {
     "below": (("the {n} below {m}", 1),),
     "next": (("the {n} next to {m}", 4), ("the {n} beside {m}", 2), ("the {n} by {m}", 2)),
     "on": (("the {n} on {m}", 1), ("the {n} on top of {m}", 0.2)),
-    "ride": (("the {n} on {m}", 3), ("the {n} riding {m}", 2)),
+    "ride": (("the {n} on {m}", 1),),
     "ride-board": (("the {n} on {m}", 1),),
     "with": (("the {n} with {m}", 1),),
     "both": (("both {n}", 2), ("both the {n}", 0.5), ("the two {n}", 2), ("the 2 {n}", 0.3), ("both of the {n}", 0.5)),
