@@ -63,7 +63,10 @@ def read_picture(source: PictureSource) -> Image.Image:
         return _to_rgb(Image.fromarray(_checked_pixels(source, name)), name)
     image, orientation = _decoded(source, name)
     rgb = _to_rgb(image, name)
-    return rgb.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else rgb
+    upright = rgb.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else rgb
+    # Read once more, it must not be turned once more.
+    upright.info.clear()
+    return upright
 
 
 def read_mask(source: PictureSource, size: tuple[int, int]) -> NDArray[np.bool_]:

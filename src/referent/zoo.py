@@ -112,10 +112,8 @@ class Row:
         return config
 
 
-_BRING_YOUR_OWN = (
-    "its authors never released a checkpoint; one that you or others trained with the official code converts: "
-    "referent convert CHECKPOINT.pth OUT.safetensors"
-)
+_NONE_PUBLIC = "yours: no official checkpoint is public"
+_CONVERT = "referent convert CHECKPOINT.pth OUT.safetensors"
 
 ROWS: Mapping[str, Row] = {
     row.name: row
@@ -127,7 +125,7 @@ ROWS: Mapping[str, Row] = {
             abilities=("says when nothing is there",),
             parameters=None,
             licence="Apache-2.0",
-            origin="ships in the package; trained by this project",
+            origin="in the package, trained by this project",
             packaged="cris-pocket.safetensors",
             card="src/referent/pocket/cris-pocket.md",
         ),
@@ -137,8 +135,8 @@ ROWS: Mapping[str, Row] = {
             takes=("phrase",),
             abilities=(),
             parameters=146_849_121,
-            licence="of your checkpoint",
-            origin=_BRING_YOUR_OWN,
+            licence="your checkpoint's",
+            origin=_NONE_PUBLIC,
             card="src/referent/models/cris/README.md",
             variant="r50",
         ),
@@ -148,8 +146,8 @@ ROWS: Mapping[str, Row] = {
             takes=("phrase",),
             abilities=(),
             parameters=161_251_681,
-            licence="of your checkpoint",
-            origin=_BRING_YOUR_OWN,
+            licence="your checkpoint's",
+            origin=_NONE_PUBLIC,
             card="src/referent/models/cris/README.md",
             variant="r101",
         ),
@@ -190,9 +188,14 @@ def find(
     text = os.fspath(name)
     if text in ROWS:
         row = ROWS[text]
-        if row.path is None:
-            raise WeightsError(f"{text}: no weights here: {row.origin}")
-        return row.path
+        if row.path is not None:
+            return row.path
+        if row.packaged is not None:
+            raise WeightsError(f"{text}: {row.packaged} is missing from the installed package; install it again")
+        raise WeightsError(
+            f"{text}: there are no weights to load by this name: its authors never released a checkpoint. One that "
+            f"you or others trained with the official code converts ({_CONVERT}); then load that file"
+        )
     path = Path(text)
     try:
         if path.is_dir():

@@ -57,6 +57,16 @@ def test_a_picture_may_come_in_any_form(colours: Segmenter, photo: Path, red_box
     assert colours.segment(forms[form], "red").box == red_box
 
 
+def test_a_turned_photograph_is_turned_once(colours: Segmenter, paint: Paint, tmp_path: Path) -> None:
+    on_its_side = paint().transpose(Image.Transpose.ROTATE_90)
+    on_its_side.getexif()[0x0112] = 6
+    on_its_side.save(tmp_path / "turned.png", exif=on_its_side.getexif())
+    answer = colours.segment(tmp_path / "turned.png", "red")
+    assert answer.mask.shape == (96, 128)
+    assert answer.overlay().size == answer.picture.size == (128, 96)
+    assert colours.segment(answer.picture, "red").box == answer.box
+
+
 def test_what_is_true_of_nothing_is_not_found(colours: Segmenter, sure_colours: Segmenter, photo: Path) -> None:
     for segmenter in (colours, sure_colours):
         answer = segmenter.segment(photo, "green")

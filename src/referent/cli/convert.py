@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
@@ -84,7 +85,10 @@ def _state(source: Path) -> dict[str, Any]:
     """The tensors of any weight file, out of the entry and without the prefix that trainings add."""
     from referent.encoders.clip_weights import read_tensors
 
-    content = read_tensors(source)
+    with warnings.catch_warnings():
+        # Of a pickle in an unusual protocol torch warns before it reads or refuses it; the outcome says enough.
+        warnings.simplefilter("ignore", UserWarning)
+        content = read_tensors(source)
     if isinstance(content.get("state_dict"), dict):
         content = content["state_dict"]
     return {str(name).removeprefix("module."): value for name, value in content.items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -17,6 +17,7 @@ from referent.cli.train import train
 from referent.errors import ReferentError
 
 WRONG_CALL = 2
+INTERRUPTED = 130
 
 app = typer.Typer(
     name="referent",
@@ -51,8 +52,14 @@ def main() -> None:
     """Runs the command line; what a user can cause ends in one line on stderr and never in a traceback."""
     try:
         app()
-    except (ReferentError, OSError) as error:
-        print(f"referent: {error}", file=sys.stderr)
-        sys.exit(WRONG_CALL)
+    except ReferentError as error:
+        _leave(str(error))
+    except OSError as error:
+        _leave(f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error))
     except KeyboardInterrupt:
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
+
+
+def _leave(message: str) -> NoReturn:
+    print(f"referent: {message}", file=sys.stderr)
+    sys.exit(WRONG_CALL)

@@ -9,7 +9,7 @@ import typer
 if TYPE_CHECKING:
     from referent.zoo import Row
 
-MEGABYTE = 1_000_000
+MILLION = 1_000_000
 
 
 def models(
@@ -27,15 +27,14 @@ def models(
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(
-        "model", "takes", "size", "licence", "here", "weights", box=None, pad_edge=False, padding=(0, 2, 0, 0)
-    )
+    table = Table("model", "takes", "also", "size", "licence", "weights", "here", box=None, padding=(0, 2, 0, 0))
     for row in rows:
         facts = as_dict(row)
-        takes = ", ".join([f"{kind}s" for kind in row.takes] + list(row.abilities))
-        parts = [f"{facts['parameters'] / 1e6:.1f} M parameters"] if facts["parameters"] else []
-        parts += [f"{facts['bytes'] / MEGABYTE:.1f} MB"] if facts["bytes"] else []
-        table.add_row(row.name, takes, ", ".join(parts), row.licence, "yes" if facts["here"] else "no", row.origin)
+        sizes = [f"{facts['parameters'] / MILLION:.1f} M parameters"] if facts["parameters"] else []
+        sizes += [f"{facts['bytes'] / MILLION:.1f} MB"] if facts["bytes"] else []
+        kinds = ", ".join(f"{kind}s" for kind in row.takes)
+        here = "yes" if facts["here"] else "no"
+        table.add_row(row.name, kinds, ", ".join(row.abilities), "\n".join(sizes), row.licence, row.origin, here)
     Console(markup=False, highlight=False).print(table)
 
 

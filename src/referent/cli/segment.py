@@ -38,8 +38,11 @@ def segment(
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, ...; CUDA when there is one.")] = None,
     dtype: Annotated[str, typer.Option(help="fp32 or bf16.")] = "fp32",
 ) -> None:
-    """Find what phrases point at in photographs; writes mask and overlay PNGs and one COCO file, and prints a line an
-    answer."""
+    """Find what phrases point at in photographs.
+
+    Writes a mask PNG for every phrase, an overlay PNG for every photograph and one COCO file for the run, and prints
+    a line an answer.
+    """
     from referent.cli.answers import SOME_FAILED, Answers, answer_all
     from referent.reference import Phrase
 
