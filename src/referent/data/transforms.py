@@ -81,7 +81,7 @@ class Letterbox:
         planes -= colour
         warped = _resample(planes, rows, columns)
         warped += colour
-        return warped.round_().clamp_(0, 255).permute(1, 0, 2)
+        return warped.round_().clamp_(0, 255).permute(1, 0, 2).contiguous()
 
     def mask(self, mask: NDArray[np.bool_]) -> Tensor:
         """The mask in the square, linear, rounded to 1/255 as the official 8-bit masks are.
