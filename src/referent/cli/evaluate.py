@@ -23,6 +23,10 @@ def evaluate(
     ],
     data: Annotated[Path, typer.Argument(help="COCO file with `phrases`, or a .jsonl file.")],
     split: Annotated[str, typer.Option(help="Which part of the data to ask.")] = "val",
+    class_names: Annotated[
+        bool,
+        typer.Option("--class-names", help="Ask every class name of a COCO file of every picture, not its phrases."),
+    ] = False,
     protocol: Annotated[
         list[str] | None, typer.Option(help="referent (default), referent-masks, cris; several with commas.")
     ] = None,
@@ -49,12 +53,14 @@ def evaluate(
     Exit code 1 when some pictures could not be answered (they are named and left out of the numbers).
     """
     from referent import segmenter, weights, zoo
+    from referent.data.coco import read_coco
     from referent.data.loading import open_dataset
+    from referent.evaluation.class_names import class_names as names_of
     from referent.evaluation.run import evaluate as run
     from referent.evaluation.selection import parse
 
     _check_writable([path for path in (save, out, draw) if path])
-    dataset = open_dataset(data, split)
+    dataset = names_of(read_coco(data, split=split)) if class_names else open_dataset(data, split)
     conditions = parse([*(where or []), *(f"kind={value}" for value in kind or [])])
     loaded = segmenter.load(model, device=device, dtype=dtype)
     names = [name.strip() for value in protocol or ["referent"] for name in value.split(",") if name.strip()]
@@ -129,7 +135,9 @@ def _overall(result: Result) -> Table:
     table = Table("% [95 % interval]", *(f"{name} v{one.protocol.version}" for name, one in result.scores.items()))
     numbers = [one.overall.numbers for one in result.scores.values()]
     for name in dict.fromkeys(name for protocol in numbers for name in protocol):
-        if any(protocol[name].value is not None for protocol in numbers):
+        # Where no phrase is true of nothing, mIoU says the same.
+        repeated = name == "mIoU-present" and not result.absent
+        if not repeated and any(protocol[name].value is not None for protocol in numbers):
             table.add_row(name, *(_written(protocol[name]) for protocol in numbers))
     if result.auroc.value is not None:
         table.add_row("AUROC", *[_written(result.auroc)] * len(numbers))

@@ -19,8 +19,8 @@ Bools = NDArray[np.bool_]
 
 LEVEL = 0.95
 REPLICATES = 1000
-# Weights held at once: 32 MB of float64, whatever the size of the data set.
-HELD_AT_ONCE = 4_000_000
+# Weights held at once: 8 MB of float64, whatever the size of the data set.
+HELD_AT_ONCE = 1_000_000
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,7 @@ def _compared(pixels: NDArray[np.uint8], answer: NDArray[np.bool_], truth: NDArr
 def _tile(picture: Image.Image, phrase: str, line: str) -> Image.Image:
     picture.thumbnail((SIDE - 6, SIDE - 6))
     tile = Image.new("RGB", (SIDE, SIDE + CAPTION), "white")
-    tile.paste(picture, ((SIDE - picture.width) // 2, (SIDE - picture.height) // 2))
+    tile.paste(picture, ((SIDE - picture.width) // 2, SIDE - picture.height - 2))
     font, pen = ImageFont.load_default(13), ImageDraw.Draw(tile)
     for row, text in enumerate((phrase, line)):
         while font.getlength(text) > SIDE - 8:
