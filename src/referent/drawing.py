@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,27 +26,42 @@ COLOURS: tuple[Colour, ...] = (
     (120, 85, 60),
 )
 FILL = 0.42
+# A label wider than this share of the picture hides too much of it.
+WIDEST = 0.6
 STRIP = (30, 30, 30)
 
 
+@dataclass(frozen=True)
+class Label:
+    """What stands beside a mask.
+
+    Attributes:
+        text: cut with an ellipsis where it is too long.
+        end: always shown: the score.
+    """
+
+    text: str
+    end: str
+
+
 def draw(
-    picture: Image.Image, found: Sequence[tuple[str, NDArray[np.bool_], Box]], missing: Sequence[str] = ()
+    picture: Image.Image, found: Sequence[tuple[Label, NDArray[np.bool_], Box]], missing: Sequence[Label] = ()
 ) -> Image.Image:
     """A new RGB picture with every (label, mask (H, W), box) of `found` on it and the lines of `missing` below.
 
     Colours follow `COLOURS` in order and start again after the last one.
     """
     pixels = np.array(picture.convert("RGB"))
-    thickness = max(1, round(max(picture.size) / 400))
+    thickness = max(1, round(max(picture.size) / 300))
     for index, (_, mask, box) in enumerate(found):
         _paint(pixels, mask, box, _colour(index), thickness)
     image = Image.fromarray(pixels)
     size = min(max(11, round(max(picture.size) / 42)), max(6, picture.height // 4))
     labels = _Labels(image, size)
-    for index, (text, mask, box) in enumerate(found):
-        labels.beside(text, mask, box, _colour(index))
-    for text in reversed(missing):
-        labels.at_bottom(text, STRIP)
+    for index, (label, mask, box) in enumerate(found):
+        labels.beside(label, mask, box, _colour(index))
+    for label in reversed(missing):
+        labels.at_bottom(label, STRIP)
     return image
 
 
@@ -91,9 +107,9 @@ class _Labels:
         self.padding = max(1, size // 4)
         self.taken: list[Box] = []
 
-    def beside(self, text: str, mask: NDArray[np.bool_], box: Box, colour: Colour) -> None:
+    def beside(self, label: Label, mask: NDArray[np.bool_], box: Box, colour: Colour) -> None:
         """A label near its mask: above the mask's top, inside it, or below it, the first place that is free."""
-        text, width, height = self._fitted(text)
+        text, width, height = self._fitted(label, self.image.width * WIDEST)
         top = int(np.flatnonzero(mask[box[1]])[0])
         corners = [
             (top, box[1] - height - self.padding),
@@ -106,20 +122,20 @@ class _Labels:
         places = [self._inside(corner, width, height) for corner in corners]
         self._write(text, next((place for place in places if not self._hit(place)), places[0]), colour)
 
-    def at_bottom(self, text: str, colour: Colour) -> None:
+    def at_bottom(self, label: Label, colour: Colour) -> None:
         """A label at the lower left, above those that stand there already."""
-        text, width, height = self._fitted(text)
+        text, width, height = self._fitted(label, self.image.width)
         places = [self._inside((0, y), width, height) for y in range(self.image.height - height, -height, -height)]
         self._write(text, next((place for place in places if not self._hit(place)), places[0]), colour)
 
-    def _fitted(self, text: str) -> tuple[str, int, int]:
-        """The text, cut with an ellipsis to the picture's width, and the label's size."""
-        room = self.image.width - 2 * self.padding
-        if self.font.getlength(text) > room:
-            keep = len(text)
-            while keep > 1 and self.font.getlength(text[:keep] + "…") > room:
-                keep -= 1
-            text = text[:keep].rstrip() + "…"
+    def _fitted(self, label: Label, widest: float) -> tuple[str, int, int]:
+        """The whole text, cut to `widest` pixels, and the label's size."""
+        room = widest - 2 * self.padding
+        text = label.text + label.end
+        keep = len(label.text)
+        while keep and self.font.getlength(text) > room:
+            keep -= 1
+            text = label.text[:keep].rstrip() + "…" + label.end
         ascent, descent = self.font.getmetrics() if isinstance(self.font, ImageFont.FreeTypeFont) else (11, 0)
         return text, round(self.font.getlength(text)) + 2 * self.padding, ascent + descent + self.padding
 

@@ -132,7 +132,7 @@ def overlay(picture: PictureSource, segmentations: Sequence[Segmentation]) -> Im
         ValueError: a segmentation of another size than the picture.
         PictureError: the picture cannot be read.
     """
-    from referent.drawing import draw
+    from referent.drawing import Label, draw
     from referent.picture import read_picture
 
     image = read_picture(picture)
@@ -142,13 +142,13 @@ def overlay(picture: PictureSource, segmentations: Sequence[Segmentation]) -> Im
                 f"overlay: the picture is {image.width} x {image.height}, the mask of {str(segmentation.reference)!r} "
                 f"{segmentation.mask.shape[1]} x {segmentation.mask.shape[0]}"
             )
-    found = [(f"{_line(item.reference)}  {item.score:.2f}", item.mask, item.box) for item in segmentations if item.box]
-    missing = [f"{_line(item.reference)}: not found ({item.score:.2f})" for item in segmentations if not item.box]
+    found = [(Label(_line(item), f"  {item.score:.2f}"), item.mask, item.box) for item in segmentations if item.box]
+    missing = [Label(_line(item), f": not found ({item.score:.2f})") for item in segmentations if not item.box]
     return draw(image, found, missing)
 
 
-def _line(reference: Reference) -> str:
-    return " ".join(str(reference).split())
+def _line(segmentation: Segmentation) -> str:
+    return " ".join(str(segmentation.reference).split())
 
 
 def save_png(image: Image.Image, path: Path) -> None:
