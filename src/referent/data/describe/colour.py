@@ -1,8 +1,9 @@
 """The colour of pixels, and how much of an object has it.
 
-Colours are read in Oklab (Ottosson 2020), whose hue stays put when lightness changes. Every 5-bit RGB value gets at most one
-colour that it surely has and a set of colours that somebody might call it, and likewise for dark and light; between
-neighbours lies a band that is surely nothing, so that an object between red and orange is never said to be either, nor said not to be.
+Colours are read in Oklab (Ottosson 2020), whose hue stays put when lightness changes. Every 5-bit RGB value gets at
+most one colour that it surely has and a set of colours that somebody might call it, and likewise for dark and light;
+between neighbours lies a band that is surely nothing, so that what is between red and orange is never said to be
+either, nor said not to be.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ TINT_CHROMA, TINTED_SHARE, ONE_HUE_SHARE, TINT_HUES = 0.03, 0.75, 0.97, 40
 
 @dataclass(frozen=True)
 class Range:
-    """A block of Oklab: lightness and chroma limits (0..1, 0..0.4) and a range of hue in degrees, which may pass 360."""
+    """A block of Oklab: lightness and chroma limits (0..1, 0..0.4) and of hue (degrees, may pass 360)."""
 
     lightness: tuple[float, float]
     chroma: tuple[float, float]
@@ -91,7 +92,7 @@ def oklab(rgb: NDArray[np.uint8]) -> tuple[Numbers, Numbers, Numbers]:
 
 @cache
 def _lookup() -> tuple[Flags, Flags]:
-    """For each of the 32^3 coarse RGB values: which of MEASURED it surely has, and perhaps has; two (32^3, 13) flags."""
+    """For each of the 32^3 coarse RGB values: which of MEASURED it surely, perhaps has; (32^3, 13) each."""
     steps = (np.arange(1 << _BITS) << (8 - _BITS)) + (1 << (7 - _BITS))
     grid = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1).reshape(-1, 3).astype(np.uint8)
     parts = oklab(grid)
@@ -128,7 +129,7 @@ def tells_colours(picture: NDArray[np.uint8]) -> bool:
 
 
 def shares(pixels: NDArray[np.int64]) -> tuple[Numbers, Numbers]:
-    """Of (n,) coarse pixels the share that surely is, and that perhaps is, each of MEASURED; two (13,) arrays in [0, 1].
+    """Of (n,) coarse pixels the shares, 0..1, that surely are, and perhaps are, each of MEASURED: two (13,).
 
     Without pixels nothing is known: no share is sure and every share may be whole.
     """

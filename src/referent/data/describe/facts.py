@@ -71,7 +71,8 @@ class Scene:
         x0, y0, x1, y1 = self.box.T
         across = np.maximum(0, np.maximum(x0[:, None] - x1[None], x0[None] - x1[:, None]))
         down = np.maximum(0, np.maximum(y0[:, None] - y1[None], y0[None] - y1[:, None]))
-        return np.hypot(across, down)
+        apart: Numbers = np.hypot(across, down)
+        return apart
 
     def shared(self, axis: int) -> Numbers:
         """(n, n) length of the overlap of two boxes along x (axis 0) or y (axis 1), over the shorter one; 0..1."""
@@ -138,7 +139,7 @@ def measure(
     crowd: Sequence[bool],
     picture: NDArray[np.uint8] | None,
 ) -> Scene:
-    """The scene of n masks, each (H, W) bool and not empty, and an (H, W, 3) picture; without one no colour is known."""
+    """The scene of n masks, each (H, W) bool and not empty, and an (H, W, 3) picture (None: no colour is known)."""
     count, kinds = len(masks), len(colour.MEASURED)
     size: tuple[int, int] = (masks[0].shape[0], masks[0].shape[1]) if count else (1, 1)
     box, centre, area = np.zeros((count, 4)), np.zeros((count, 2)), np.zeros(count)

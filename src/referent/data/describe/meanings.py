@@ -7,16 +7,16 @@ objects of which it is TRUE: one, several, or none.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
-from referent.data.describe.colour import COLOURS, SHADES
+from referent.data.describe.colour import SHADES
 from referent.data.describe.facts import Scene
 from referent.data.describe.nouns import Noun, Vocabulary
 from referent.data.describe.predicates import SIDES, Predicates, Side, colours_of
-from referent.data.describe.relations import RELATIONS, holds, makes_sense, rides_on_boards
+from referent.data.describe.relations import RELATIONS, holds, makes_sense
 from referent.data.describe.truth import FALSE, TRUE, UNSURE, Truth, both
 
 Kind = Literal["name", "plural", "position", "order", "size", "colour", "relation", "combined", "none"]
@@ -24,8 +24,10 @@ Kind = Literal["name", "plural", "position", "order", "size", "colour", "relatio
 # Counting further than this is not something that people do in a phrase.
 LAST_PLACE = 4
 MOST_COUNTED = 6
-# Of more objects than this one may have been missed, so that "the fourth" is not surely false.
-MOST_MISSED = 3
+# What can be said of several at once ("the red cars", "the cats on the left").
+_OF_SEVERAL = frozenset(
+    ("which", "at", "at-picture", "colour", "corner", "with", "next", "on", "left", "right", "above", "below")
+)
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,11 @@ class Meanings:
         vocabulary: the nouns of its file; only classes that the file really annotates, because a file is taken to say
             which of these are absent.
         regions: an annotation may hold several things of its class, so nothing may be counted, ordered or compared.
+
+    Attributes:
+        truth: (nouns of the vocabulary, objects) int8: what each noun names.
+        groups: nouns that name something, by class and by what they name.
+        landmarks: objects that others can be placed by, with their nouns.
     """
 
     def __init__(self, scene: Scene, vocabulary: Vocabulary, *, regions: bool = False) -> None:
@@ -91,7 +98,7 @@ class Meanings:
         self.regions = regions
         self.predicates = Predicates(scene)
         columns = [vocabulary.categories.index(name) for name in scene.names]
-        self._truth: Truth = vocabulary.truth[:, columns]
+        self.truth: Truth = vocabulary.truth[:, columns]
         self.groups = tuple(self._groups())
         self.landmarks = tuple(self._landmarks())
         self._held: dict[tuple[str, int], Truth] = {}
@@ -100,11 +107,11 @@ class Meanings:
         """Nouns that name at least one object, grouped; classes with a crowd are left out altogether."""
         grouped: dict[tuple[str, bytes], list[int]] = {}
         for row, noun in enumerate(self.vocabulary.nouns):
-            truth = self._truth[row]
+            truth = self.truth[row]
             if (truth == TRUE).any() and not (self.scene.crowd & (truth > FALSE)).any():
                 grouped.setdefault((noun.name, truth.tobytes()), []).append(row)
         for rows in grouped.values():
-            yield Group(tuple(self.vocabulary.nouns[row] for row in rows), self._truth[rows[0]])
+            yield Group(tuple(self.vocabulary.nouns[row] for row in rows), self.truth[rows[0]])
 
     def _landmarks(self) -> Iterator[tuple[int, Group]]:
         """Objects that a class names alone: what others can be placed by."""
@@ -115,8 +122,6 @@ class Meanings:
             if usable and len(group.certain) == 1 and not self.scene.overlooked[group.certain[0]]:
                 seen.add(noun.name)
                 yield group.certain[0], group
-
-    # --- what is there
 
     def present(self) -> Iterator[Meaning]:
         """Everything that is certainly true of one object or of several and certainly false of all others."""
@@ -211,11 +216,11 @@ class Meanings:
 
     def _related(self, group: Group) -> Iterator[Meaning]:
         kind: Kind = "combined" if group.colour else "relation"
-        for form, landmark, truth in self._relations(group):
+        for form, landmark, truth in self.relations(group):
             meaning = Meaning(kind, form, group.nouns, (), group.colour, landmark=landmark.nouns)
             yield from self._certain(meaning, truth)
 
-    def _relations(self, group: Group) -> Iterator[tuple[str, Group, Truth]]:
+    def relations(self, group: Group) -> Iterator[tuple[str, Group, Truth]]:
         """Every sensible relation of the group's nouns to a landmark, and its truth."""
         subject = group.nouns[0]
         if subject.kind or subject.entry.sides == "picture":
@@ -227,120 +232,19 @@ class Meanings:
             for relation in RELATIONS:
                 if not makes_sense(relation, subject.name, name):
                     continue
-                boards = rides_on_boards(name)
                 held = self._held.get((relation, index))
                 if held is None:
-                    held = self._held[relation, index] = holds(self.scene, relation, index, boards)
-                yield ("ride-board" if relation == "ride" and boards else relation), landmark, both(group.truth, held)
+                    held = self._held[relation, index] = holds(self.scene, relation, index)
+                yield relation, landmark, both(group.truth, held)
 
     def _certain(self, meaning: Meaning, truth: Truth) -> Iterator[Meaning]:
         """The meaning with its targets, if it is certain of every object and of one that nobody overlooks."""
         targets = np.flatnonzero(truth == TRUE)
         if len(targets) == 0 or (truth == UNSURE).any() or self.scene.overlooked[targets].any():
             return
-        plural_only = {
-            "which",
-            "at",
-            "at-picture",
-            "colour",
-            "corner",
-            "with",
-            "next",
-            "on",
-            "left",
-            "right",
-            "above",
-            "below",
-        }
-        if len(targets) > 1 and meaning.form not in plural_only:
+        if len(targets) > 1 and meaning.form not in _OF_SEVERAL:
             return
         if len(targets) > 1 and meaning.nouns[0].entry.number == "mass":
             return
-        kind = "plural" if len(targets) > 1 else meaning.kind
-        yield Meaning(
-            kind,
-            meaning.form,
-            meaning.nouns,
-            tuple(int(i) for i in targets),
-            meaning.colour,
-            meaning.side,
-            meaning.side2,
-            meaning.place,
-            meaning.landmark,
-        )
-
-    # --- what is not there
-
-    def absent(self) -> Iterator[Meaning]:
-        """Phrases that are certainly false of every object: absent classes, colours, places, orders and relations."""
-        if len(self.scene) == 0:
-            return
-        absent = [
-            noun
-            for noun, truth in zip(self.vocabulary.nouns, self._truth, strict=True)
-            if not noun.kind and bool((truth == FALSE).all())
-        ]
-        for noun in absent:
-            yield Meaning("none", "the", (noun,), (), why="class")
-            for colour in colours_of(noun.entry.colour):
-                if colour not in COLOURS:
-                    continue
-                yield Meaning("none", "colour", (noun,), (), colour, why="class")
-            if not (noun.entry.part or self.regions or noun.entry.sides == "picture"):
-                for side in SIDES:
-                    yield Meaning("none", "at", (noun,), (), side=side, why="class")
-        for group in self.groups:
-            yield from self._absent_colours(group)
-            if not (group.nouns[0].entry.part or self.regions):
-                yield from self._absent_places(group)
-                yield from self._absent_coloured_places(group)
-                yield from self._absent_relations(group, absent)
-
-    def _absent_colours(self, group: Group) -> Iterator[Meaning]:
-        entry = group.nouns[0].entry
-        if self.regions and not entry.part:
-            return
-        for colour in colours_of(entry.colour):
-            # "dark" and "light" say too little to be denied.
-            if colour in COLOURS and (both(group.truth, self.predicates.colourless(colour)) == FALSE).all():
-                yield Meaning("none", "colour", group.nouns, (), colour, why="colour")
-
-    def _absent_places(self, group: Group) -> Iterator[Meaning]:
-        plain = group.nouns[0].entry.sides == "plain"
-        for side in SIDES:
-            if (both(group.truth, self.predicates.beyond(side)) == FALSE).all():
-                yield Meaning("none", "at" if plain else "at-picture", group.nouns, (), side=side, why="position")
-        count = len(group.certain)
-        if self.predicates.countable(group.truth) and group.nouns[0].entry.number == "count":
-            if count <= MOST_MISSED:
-                for side in ("left", "right"):
-                    yield Meaning("none", "rank", group.nouns, (), side=side, place=count + 1, why="order")
-            if 1 < count <= MOST_MISSED:
-                yield Meaning("none", "count", group.nouns, (), place=count + 1, why="order")
-
-    def _absent_coloured_places(self, group: Group) -> Iterator[Meaning]:
-        """ "the black cat on the left", where there are black cats, and cats on the left."""
-        entry = group.nouns[0].entry
-        if entry.sides != "plain":
-            return
-        for side in SIDES:
-            elsewhere = self.predicates.beyond(side)
-            if (both(group.truth, elsewhere) == FALSE).all():
-                continue
-            for colour in (colour for colour in colours_of(entry.colour) if colour in COLOURS):
-                bare = both(group.truth, self.predicates.colourless(colour))
-                if not (bare == FALSE).all() and (both(bare, elsewhere) == FALSE).all():
-                    yield Meaning("none", "at", group.nouns, (), colour, side=side, why="combined")
-
-    def _absent_relations(self, group: Group, absent: list[Noun]) -> Iterator[Meaning]:
-        for form, landmark, truth in self._relations(group):
-            if (truth == FALSE).all():
-                yield Meaning("none", form, group.nouns, (), landmark=landmark.nouns, why="relation")
-        subject = group.nouns[0]
-        if subject.kind or subject.entry.sides == "picture":
-            return
-        for noun in absent:
-            for relation in ("on", "ride", "with", "next"):
-                if not noun.entry.part and makes_sense(relation, subject.name, noun.name):  # type: ignore[arg-type]
-                    form = "ride-board" if relation == "ride" and rides_on_boards(noun.name) else relation
-                    yield Meaning("none", form, group.nouns, (), landmark=(noun,), why="relation")
+        kind: Kind = "plural" if len(targets) > 1 else meaning.kind
+        yield replace(meaning, kind=kind, targets=tuple(int(i) for i in targets))

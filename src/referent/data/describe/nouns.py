@@ -41,6 +41,15 @@ class Kind(Entry):
     perhaps: tuple[str, ...] = ()
 
 
+class Pairing(BaseModel):
+    """Classes of which a relation can be said, and the classes to which."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    of: tuple[str, ...]
+    to: tuple[str, ...]
+
+
 class Table(BaseModel):
     """The whole of `nouns.yaml`."""
 
@@ -49,6 +58,7 @@ class Table(BaseModel):
     classes: Mapping[str, Entry]
     kinds: Mapping[str, Kind]
     confusable: tuple[tuple[str, ...], ...]
+    relations: Mapping[str, tuple[Pairing, ...]]
 
 
 @cache

@@ -7,59 +7,33 @@ from typing import Literal
 import numpy as np
 
 from referent.data.describe.facts import Scene
+from referent.data.describe.nouns import plain, table
 from referent.data.describe.truth import FALSE, Flags, Truth, judge
 
-Relation = Literal["left", "right", "above", "below", "next", "on", "ride", "with"]
-RELATIONS: tuple[Relation, ...] = ("left", "right", "above", "below", "next", "on", "ride", "with")
-
-_SITTERS = frozenset(("cat", "dog", "teddy bear"))
-_THINGS = frozenset(
-    """bottle cup fork knife spoon bowl banana apple sandwich orange hot_dog pizza donut cake laptop mouse remote keyboard
-    cell_phone book vase scissors teddy_bear cat handbag backpack""".split()
-)
-_SEATS = frozenset(("couch", "bed", "bench", "chair"))
-_TABLES = frozenset(("dining table", "bed", "couch", "bench"))
-_MOUNTS = frozenset(("bicycle", "motorcycle", "horse", "elephant"))
-_BOARDS = frozenset(("skateboard", "surfboard", "snowboard", "skis"))
-_CARRIED = frozenset(
-    (*_BOARDS, "umbrella", "backpack", "handbag", "suitcase", "tie", "tennis racket", "baseball bat", "baseball glove")
-)
+Relation = Literal["left", "right", "above", "below", "next", "on", "ride", "stand", "with"]
+RELATIONS: tuple[Relation, ...] = ("left", "right", "above", "below", "next", "on", "ride", "stand", "with")
 
 
 def makes_sense(relation: Relation, subject: str, landmark: str) -> bool:
-    """Whether the relation is one that people use of these two classes and that geometry can decide.
+    """Whether people say the relation of these two classes and geometry can decide it.
 
-    The four directions and "next to" go with any two classes.
+    The four directions and "next to" go with any two classes, the others with those that the noun table pairs.
     """
-    match relation:
-        case "on":
-            thing = subject.replace(" ", "_") in _THINGS
-            return (subject in _SITTERS and landmark in _SEATS) or (thing and landmark in _TABLES)
-        case "ride":
-            return subject == "person" and landmark in _MOUNTS | _BOARDS
-        case "with":
-            return subject == "person" and landmark in _CARRIED
-        case _:
-            return subject != landmark
+    subject, landmark = plain(subject), plain(landmark)
+    pairings = table().relations.get(relation)
+    if pairings is None:
+        return subject != landmark
+    return any(subject in pairing.of and landmark in pairing.to for pairing in pairings)
 
 
-def holds(scene: Scene, relation: Relation, landmark: int, boards: bool = False) -> Truth:
-    """Of every object, whether it stands in that relation to the object `landmark`; FALSE of the landmark itself.
-
-    `boards`: for "ride", the landmark is stood upon, not straddled.
-    """
-    yes, no = _geometry(scene, relation, landmark, boards)
-    verdict = judge(yes, no)
+def holds(scene: Scene, relation: Relation, landmark: int) -> Truth:
+    """Of every object, whether it stands in that relation to the object `landmark`; FALSE of the landmark itself."""
+    verdict = judge(*_geometry(scene, relation, landmark))
     verdict[landmark] = FALSE
     return verdict
 
 
-def rides_on_boards(landmark: str) -> bool:
-    """Whether a rider stands on such a thing."""
-    return landmark in _BOARDS
-
-
-def _geometry(scene: Scene, relation: Relation, j: int, boards: bool) -> tuple[Flags, Flags]:
+def _geometry(scene: Scene, relation: Relation, j: int) -> tuple[Flags, Flags]:
     """Surely, and surely not."""
     height, width = scene.size
     box, centre = scene.box, scene.centre
@@ -90,10 +64,10 @@ def _geometry(scene: Scene, relation: Relation, j: int, boards: bool) -> tuple[F
         smaller = scene.area[j] < 1.5 * scene.area
         inside = (centre[j, 1] > y0 - 0.3 * (y1 - y0)) & (centre[j, 1] < y1 + 0.05 * (y1 - y0))
         return contact & smaller & inside & (scene.shared(0)[:, j] >= 0.5), apart
-    if relation == "ride":
+    if relation in ("ride", "stand"):
         over = (centre[:, 0] > x0[j]) & (centre[:, 0] < x1[j]) & (scene.shared(0)[:, j] >= 0.6)
         tall, mount = y1 - y0, y1[j] - y0[j]
-        if boards:
+        if relation == "stand":
             stands = (y1 > y0[j] - 0.05 * tall) & (y1 < y1[j] + 0.08 * tall) & (y0 < y0[j] - 0.5 * tall)
             return contact & over & stands, apart
         depth = (y1 - y0[j]) / mount

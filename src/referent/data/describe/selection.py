@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from random import Random
 
+from referent.data.describe.absences import absences
 from referent.data.describe.colour import SHADES
 from referent.data.describe.meanings import Meaning, Meanings
 from referent.data.describe.wording import draw, realise
@@ -24,6 +25,7 @@ _COMMON_FORMS = {
     "rank": 1.0,
     "with": 1.5,
     "ride": 1.5,
+    "stand": 1.5,
     "on": 1.5,
     "next": 1.2,
 }
@@ -83,7 +85,7 @@ def select(meanings: Meanings, random: Random, per_target: int, none_share: floa
         _say_some(_shuffled(by_class[name], {"plural": 1.0}, random), PLURALS_PER_CLASS, say)
     expected = len(said) * none_share / (1 - none_share)
     count = int(expected) + (random.random() < expected % 1)
-    _say_some(_shuffled_absent(meanings.absent(), random), count, say)
+    _say_some(_shuffled_absent(absences(meanings), random), count, say)
     return list(said.values())
 
 

@@ -123,7 +123,7 @@ _TEMPLATES: dict[str, tuple[tuple[str, float], ...]] = {
     "next": (("the {n} next to {m}", 4), ("the {n} beside {m}", 2), ("the {n} by {m}", 2)),
     "on": (("the {n} on {m}", 1), ("the {n} on top of {m}", 0.2)),
     "ride": (("the {n} on {m}", 1),),
-    "ride-board": (("the {n} on {m}", 1),),
+    "stand": (("the {n} on {m}", 1),),
     "with": (("the {n} with {m}", 1),),
     "both": (("both {n}", 2), ("both the {n}", 0.5), ("the two {n}", 2), ("the 2 {n}", 0.3), ("both of the {n}", 0.5)),
     "count": (("the {number} {n}", 3), ("all {number} {n}", 2)),
