@@ -16,6 +16,7 @@ from torch import Tensor
 
 from referent.errors import RecipeError
 from referent.models.base import SegmentationModel
+from referent.training.text_vectors import TextVectors
 
 
 class Auxiliary(Protocol):

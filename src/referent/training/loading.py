@@ -159,7 +159,8 @@ def loader(batches: Batches, first: int, last: int, parts: Sequence[int], worker
 
 
 def _prepare_worker(_: int) -> None:
-    # Ctrl-C reaches the whole terminal group; the training process decides when its workers end.
+    # Ctrl-C and requests to end reach the whole process group, and the training process still needs batches to finish
+    # its step; it alone decides when its workers end. A second SIGTERM is its own, for a worker that hangs.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, lambda number, _: signal.signal(number, signal.SIG_DFL) and None)
     torch.set_num_threads(1)

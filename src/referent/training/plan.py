@@ -139,7 +139,7 @@ def make_plan(recipe: Recipe, start: bool = True) -> Plan:
         recipe.batch,
         recipe.seed,
     )
-    validation = [Subset(_name(source), _samples(source)) for source in recipe.data.val]
+    validation = [Subset(name, _samples(source)) for name, source in _named(recipe.data.val)]
     seed_process(recipe.seed, 0)
     torch.manual_seed(recipe.seed)
     model = family.model(config)
@@ -201,8 +201,18 @@ def _augmentation(settings: dict[str, Any] | None) -> Augmentation | None:
     return _checked("data.augment", Augment, settings)
 
 
+def _named(sources: Sequence[Source]) -> list[tuple[str, Source]]:
+    """Sources with a name each, short, and different from the others'."""
+    names = [_name(source) for source in sources]
+    return [
+        (name if names.count(name) == 1 else f"{name}#{number}", source)
+        for number, (name, source) in enumerate(zip(names, sources, strict=True))
+    ]
+
+
 def _name(source: Source) -> str:
-    return f"{source.path.stem}-{source.split}" if source.split else source.path.stem
+    place = f"{source.path.absolute().parent.name}/{source.path.name}"
+    return f"{place}:{source.split}" if source.split else place
 
 
 def _samples(source: Source) -> list[Sample]:

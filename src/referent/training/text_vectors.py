@@ -7,9 +7,8 @@ vectors of 1,600 names, a synonym that no photograph was described with ("sofa",
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
 
 import torch
 from safetensors import safe_open
@@ -27,16 +26,6 @@ _TEMPLATES = (
     "the {} in the background", "{} behind", "all the {}", "any {}?", "the {} with a hole in it",
 )  # fmt: skip
 _END = CLIP_VOCABULARY - 1
-
-
-class Reader(Protocol):
-    """A model whose phrases can be read alone."""
-
-    def read(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, L) ids -> words (N, L, D), state (N, E)."""
-
-    def parameters(self) -> Iterator[nn.Parameter]:
-        """The model's parameters."""
 
 
 class TextVectors:
@@ -71,10 +60,17 @@ class TextVectors:
         self.noise = noise
         self.tokenizer = ClipTokenizer()
 
-    def losses(self, model: Reader, step: int, generator: torch.Generator) -> dict[str, Tensor]:
-        """`text_vectors`: 1 - cosine to the name's vector, plus the divergence of the similarities to all vectors."""
+    def losses(self, model: nn.Module, step: int, generator: torch.Generator) -> dict[str, Tensor]:
+        """`text_vectors`: 1 - cosine to the name's vector, plus the divergence of the similarities to all vectors.
+
+        Raises:
+            RecipeError: the model has no `read`, so its phrases are never encoded alone.
+        """
+        read: Callable[[Tensor], tuple[Tensor, Tensor]] | None = getattr(model, "read", None)
+        if read is None:
+            raise RecipeError(f"auxiliary text-vectors: {type(model).__name__} does not read phrases alone")
         tokens, rows = self.draw(generator)
-        _, state = model.read(tokens.to(next(model.parameters()).device))
+        _, state = read(tokens.to(next(model.parameters()).device))
         return {"text_vectors": self.compare(state, rows)}
 
     def draw(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
