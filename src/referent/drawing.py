@@ -29,6 +29,7 @@ FILL = 0.42
 # A label wider than this share of the picture hides too much of it.
 WIDEST = 0.6
 STRIP = (30, 30, 30)
+LIGHT = (255, 255, 255)
 
 
 @dataclass(frozen=True)
@@ -51,11 +52,10 @@ def draw(
 
     Colours follow `COLOURS` in order and start again after the last one.
     """
-    pixels = np.array(picture.convert("RGB"))
+    image = picture.convert("RGB").copy()
     thickness = max(1, round(max(picture.size) / 300))
     for index, (_, mask, box) in enumerate(found):
-        _paint(pixels, mask, box, _colour(index), thickness)
-    image = Image.fromarray(pixels)
+        _paint(image, mask, box, _colour(index), thickness)
     size = min(max(11, round(max(picture.size) / 42)), max(6, picture.height // 4))
     labels = _Labels(image, size)
     for index, (label, mask, box) in enumerate(found):
@@ -69,31 +69,30 @@ def _colour(index: int) -> Colour:
     return COLOURS[index % len(COLOURS)]
 
 
-def _paint(pixels: NDArray[np.uint8], mask: NDArray[np.bool_], box: Box, colour: Colour, thickness: int) -> None:
+def _paint(image: Image.Image, mask: NDArray[np.bool_], box: Box, colour: Colour, thickness: int) -> None:
     """Fill and outline one mask in place, touching only the pixels around its box."""
     height, width = mask.shape
-    x0, y0, x1, y1 = (
-        max(box[0] - 2 * thickness, 0),
-        max(box[1] - 2 * thickness, 0),
-        min(box[2] + 2 * thickness, width),
-        min(box[3] + 2 * thickness, height),
-    )
-    region, inside = pixels[y0:y1, x0:x1], mask[y0:y1, x0:x1]
-    region[inside] = (region[inside] * (1 - FILL) + np.array(colour) * FILL).astype(np.uint8)
-    halo = _grown(inside, thickness)
+    margin = thickness + max(1, thickness // 2)
+    x0, y0 = max(box[0] - margin, 0), max(box[1] - margin, 0)
+    inside = mask[y0 : min(box[3] + margin, height), x0 : min(box[2] + margin, width)]
+    line = _grown(inside, thickness)
     # A light line around the coloured one keeps the outline visible on pixels of its own colour.
-    region[_grown(halo, max(1, thickness // 2)) & ~halo] = 255
-    region[halo & ~inside] = colour
+    halo = _grown(line, margin - thickness)
+    for where, ink, opacity in ((inside, colour, FILL), (line & ~inside, colour, 1.0), (halo & ~line, LIGHT, 1.0)):
+        image.paste(ink, (x0, y0), Image.fromarray(where.astype(np.uint8) * round(255 * opacity)))
 
 
-def _grown(mask: NDArray[np.bool_], steps: int) -> NDArray[np.bool_]:
-    """The mask and its neighbours, `steps` times; alternating neighbourhoods make the growth round."""
+def _grown(mask: NDArray[np.bool_], radius: int) -> NDArray[np.bool_]:
+    """The mask and everything within `radius` pixels of it along either axis, in a logarithmic number of passes."""
     grown = mask.copy()
-    for step in range(steps):
-        before = np.pad(grown, 1)
-        grown = before[1:-1, 1:-1] | before[:-2, 1:-1] | before[2:, 1:-1] | before[1:-1, :-2] | before[1:-1, 2:]
-        if step % 2:
-            grown |= before[:-2, :-2] | before[:-2, 2:] | before[2:, :-2] | before[2:, 2:]
+    for lines in (grown, grown.T):
+        reached = 0
+        while reached < radius:
+            step = min(radius - reached, reached + 1)
+            before = lines.copy()
+            lines[step:] |= before[:-step]
+            lines[:-step] |= before[step:]
+            reached += step
     return grown
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 import referent as rf
 from referent.data.sample import decode
-from referent.drawing import COLOURS
+from referent.drawing import COLOURS, _grown
 from referent.reference import Reference
 from referent.segmentation import Segmentation, box_of
 from referent.segmenter import Segmenter
@@ -52,6 +52,14 @@ def test_coco_holds_the_mask_itself(mask: np.ndarray) -> None:
     box = box_of(mask) or (0, 0, 0, 0)
     assert coco["bbox"] == [box[0], box[1], box[2] - box[0], box[3] - box[1]]
     json.dumps(coco)
+
+
+@given(arrays(bool, st.tuples(st.integers(1, 9), st.integers(1, 9))), st.integers(0, 11))
+def test_an_outline_reaches_as_far_as_it_is_thick(mask: np.ndarray, radius: int) -> None:
+    grown = _grown(mask, radius)
+    for y, x in np.ndindex(*mask.shape):
+        near = mask[max(0, y - radius) : y + radius + 1, max(0, x - radius) : x + radius + 1]
+        assert grown[y, x] == near.any()
 
 
 def test_the_saved_mask_is_the_mask(colours: Segmenter, photo: Path, tmp_path: Path) -> None:
