@@ -46,6 +46,7 @@ class Stub:
     name = "stub"
     preparation = SimpleNamespace(threshold=0.5)
     model = torch.nn.Identity()
+    engine = SimpleNamespace(device=torch.device("cpu"), dtype=torch.float32)
 
     def __init__(self, blobs: list[NDArray[np.float32]]) -> None:
         self.blobs = blobs

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import torch
 from PIL import Image
 from torch import nn
 
@@ -31,6 +32,10 @@ class Stub:
     looked: Counter[str] = field(default_factory=Counter)
     asked: list[str] = field(default_factory=list)
     model: nn.Module = field(default_factory=lambda: nn.Linear(2, 1))
+
+    @property
+    def engine(self) -> SimpleNamespace:
+        return SimpleNamespace(device=torch.device("cpu"), dtype=torch.float32)
 
     @property
     def preparation(self) -> SimpleNamespace:

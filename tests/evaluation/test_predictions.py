@@ -13,7 +13,7 @@ from referent.data.sample import encode
 from referent.errors import DataError
 from referent.evaluation.predictions import Answer, Header, PredictionFile, read
 
-HEADER = Header("toy", "abc", "data", "val", ["referent/1"], 0.5)
+HEADER = Header("toy", "abc", "float32", "data", "val", ["referent/1"], 0.5)
 SAMPLES = {str(n): sample(str(n), "ä.png", f"phrase {n} – ünï", columns(n)) for n in range(4)}
 
 

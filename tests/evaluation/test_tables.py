@@ -59,6 +59,12 @@ def test_protocols_stand_in_rows_of_their_own_with_their_version(root):
     assert "| referent v1 | 100.0 [100.0, 100.0] |\n| cris v1 | 0.0 [0.0, 0.0] |" in text
 
 
+def test_a_long_marker_may_go_over_several_lines(root):
+    text = fill(page('files=results/cats.json\ncolumns="dataset, mIoU:name"'), root)
+    assert "| cats | 100.0 [100.0, 100.0] |" in text
+    assert fill(text, root) == text
+
+
 def test_commands_are_code_and_bars_do_not_break_the_table(root):
     text = fill(page("files=results/cats.json columns=Command=command"), root)
     assert "| `referent evaluate stub cats \\| tee` |" in text

@@ -130,9 +130,14 @@ def _show(result: Result, written: list[Path]) -> None:
 
 
 def _overall(result: Result) -> Table:
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    table = Table("% [95 % interval]", *(f"{name} v{one.protocol.version}" for name, one in result.scores.items()))
+    table = Table(
+        "% [95 % interval]",
+        *(f"{name} v{one.protocol.version}" for name, one in result.scores.items()),
+        box=SIMPLE_HEAD,
+    )
     numbers = [one.overall.numbers for one in result.scores.values()]
     for name in dict.fromkeys(name for protocol in numbers for name in protocol):
         # Where no phrase is true of nothing, mIoU says the same.
@@ -145,10 +150,11 @@ def _overall(result: Result) -> Table:
 
 
 def _by_kind(protocol: str, kinds: Any) -> Table:
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     shown = ("oIoU", "mIoU", "Pr@0.5")
-    table = Table(f"kind ({protocol})", "phrases", "pictures", *shown)
+    table = Table(f"kind ({protocol})", "phrases", "pictures", *shown, box=SIMPLE_HEAD)
     for kind, scores in kinds.items():
         table.add_row(kind, str(scores.phrases), str(scores.pictures), *(_written(scores.numbers[n]) for n in shown))
     return table

@@ -26,6 +26,7 @@ class Header:
     Attributes:
         model: name of the model.
         weights_sha256: of its weights.
+        precision: it ran in: "float32", "bfloat16".
         dataset, split: what was asked.
         protocols: "name/version" of each, in the order of the run.
         threshold: the model's own.
@@ -34,6 +35,7 @@ class Header:
 
     model: str
     weights_sha256: str | None
+    precision: str
     dataset: str
     split: str
     protocols: list[str]

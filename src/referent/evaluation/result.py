@@ -9,12 +9,15 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from referent.errors import DataError
 from referent.evaluation.metrics import LEVEL, Interval
 from referent.evaluation.protocols import Protocol
 from referent.files import atomic_write
+
+if TYPE_CHECKING:
+    import torch
 
 FORMAT = 1
 
@@ -72,7 +75,7 @@ class Case:
 
     Attributes:
         id: of the sample.
-        picture: path of its picture.
+        picture: file name of its picture.
         phrase: what was asked.
         iou: under the first protocol.
     """
@@ -183,19 +186,20 @@ def read(path: Path) -> dict[str, Any]:
     return content
 
 
-def machine(device: str) -> dict[str, str | int]:
+def machine(device: torch.device, dtype: torch.dtype) -> dict[str, str | int]:
     """What a speed depends on. The machine's name is nobody's business and stays out."""
-    import torch
+    from torch import cuda, get_num_threads
 
     found: dict[str, str | int] = {
         "system": platform.system(),
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
-        "threads": torch.get_num_threads(),
-        "device": device,
+        "threads": get_num_threads(),
+        "device": str(device),
+        "precision": str(dtype).removeprefix("torch."),
     }
-    if device.startswith("cuda"):
-        found["accelerator"] = torch.cuda.get_device_name(torch.device(device))
+    if device.type == "cuda":
+        found["accelerator"] = cuda.get_device_name(device)
     return found
 
 

@@ -70,16 +70,10 @@ def evaluate(
         DataError: no samples, an unknown protocol or tag value, `save` holds another run, or every picture failed.
     """
     chosen = find(protocols)
-    samples = select(dataset.samples, where or {})
-    if limit is not None:
-        if limit < 1:
-            raise DataError(f"limit: expected at least 1, found {limit}")
-        samples = samples[:limit]
-    if not samples:
-        raise DataError(f"{dataset.name}: no samples to evaluate")
+    samples = _sampled(dataset, where or {}, limit)
     if save is not None and weights_sha256 is None:
         weights_sha256 = f"tensors:{_digest(segmenter)}"
-    split = ",".join(sorted({sample.split for sample in samples}))
+    split = ",".join(sorted({sample.split for sample in dataset.samples}))
     began = perf_counter()
     run = _Run(segmenter, chosen, samples)
     with ExitStack() as stack:
@@ -87,7 +81,8 @@ def evaluate(
         if save is not None:
             keys = [f"{protocol.name}/{protocol.version}" for protocol in chosen]
             threshold = segmenter.preparation.threshold
-            header = Header(segmenter.name, weights_sha256, dataset.name, split, keys, threshold)
+            precision = str(segmenter.engine.dtype).removeprefix("torch.")
+            header = Header(segmenter.name, weights_sha256, precision, dataset.name, split, keys, threshold)
             file = stack.enter_context(PredictionFile(Path(save), header))
             run.take(file.earlier({sample.id: sample for sample in samples}))
         for picture, rows in _shown(run.open_pictures(), len(samples), progress):
@@ -112,10 +107,19 @@ def evaluate(
         seconds=round(perf_counter() - began, 3),
         model_seconds=round(run.model_seconds, 3),
         resumed=run.resumed,
-        machine=result.machine(_device(segmenter)),
+        machine=result.machine(segmenter.engine.device, segmenter.engine.dtype),
         versions=result.versions(),
         command=command,
     )
+
+
+def _sampled(dataset: Dataset, where: Where, limit: int | None) -> list[Sample]:
+    samples = select(dataset.samples, where)
+    if limit is not None and limit < 1:
+        raise DataError(f"limit: expected at least 1, found {limit}")
+    if not samples:
+        raise DataError(f"{dataset.name}: no samples to evaluate")
+    return samples[:limit]
 
 
 class _Run:
@@ -193,7 +197,7 @@ class _Run:
         for row in np.lexsort((intersection - union, iou)).tolist():
             sample = self._samples[row]
             if self.answered[row] and iou[row] < 1 and sample.picture not in cases:
-                cases[sample.picture] = Case(sample.id, str(sample.picture), str(sample.reference), float(iou[row]))
+                cases[sample.picture] = Case(sample.id, sample.picture.name, str(sample.reference), float(iou[row]))
             if len(cases) == WORST_KEPT:
                 break
         return tuple(cases.values())
@@ -271,17 +275,13 @@ def _shown(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         waiting = list(pictures)
         task = bar.add_task("phrases", total=phrases, completed=phrases - sum(len(rows) for _, rows in waiting))
         for picture, rows in waiting:
             yield picture, rows
             bar.advance(task, len(rows))
-
-
-def _device(segmenter: Segmenter) -> str:
-    first = next(segmenter.model.parameters(), None)
-    return "cpu" if first is None else str(first.device)
 
 
 def _digest(segmenter: Segmenter) -> str:
