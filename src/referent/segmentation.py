@@ -154,4 +154,5 @@ def _line(segmentation: Segmentation) -> str:
 def save_png(image: Image.Image, path: Path) -> None:
     """`image` as PNG at `path`, all of it or nothing."""
     with atomic_path(path) as temporary:
-        image.save(temporary, format="PNG")
+        # A fifth of the default level's time for a sixth more bytes.
+        image.save(temporary, format="PNG", compress_level=1)

@@ -114,7 +114,7 @@ def load_into(model: nn.Module, tensors: Mapping[str, Tensor], source: Path | st
     Floating-point tensors are cast to the dtype of the model's own (an fp16 or bf16 file fills an fp32 model).
 
     Args:
-        model: changed in place.
+        model: changed in place; one on the meta device takes the tensors themselves, without a copy.
         tensors: names as in `model.state_dict()`.
         source: named in errors.
 
@@ -123,7 +123,10 @@ def load_into(model: nn.Module, tensors: Mapping[str, Tensor], source: Path | st
             then untouched.
     """
     check(model, tensors, source)
-    model.load_state_dict(dict(tensors), strict=True)
+    own = model.state_dict()
+    empty = any(tensor.is_meta for tensor in own.values())
+    fitting = {name: tensor.to(own[name].dtype) for name, tensor in tensors.items()}
+    model.load_state_dict(fitting, strict=True, assign=empty)
 
 
 def check(model: nn.Module, tensors: Mapping[str, Tensor], source: Path | str) -> None:

@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -221,6 +222,7 @@ def build(path: Path) -> tuple[SegmentationModel, Preparation, Header]:
         WeightsError: the file is not one of referent's, is of an unknown family or configuration, or its tensors do
             not fit it.
     """
+    import torch
     from pydantic import ValidationError
 
     from referent import weights
@@ -232,8 +234,12 @@ def build(path: Path) -> tuple[SegmentationModel, Preparation, Header]:
         preparation = Preparation.model_validate(header.preparation)
     except ValidationError as error:
         raise _invalid(error, path) from error
-    model = FAMILIES[header.family].model(config)
+    # Random weights would take most of the time, only to be thrown away.
+    with torch.device("meta"):
+        model = FAMILIES[header.family].model(config)
     weights.load_into(model, weights.read_tensors(path), path)
+    left = [name for name, tensor in chain(model.named_parameters(), model.named_buffers()) if tensor.is_meta]
+    assert not left, f"{type(model).__name__}: buffers that are not saved cannot be loaded: {left}"
     return model.eval(), preparation, header
 
 
