@@ -101,7 +101,9 @@ def train(
     with Interrupts() as interrupts:
         journal = Journal(recipe.output, plan.total, recipe.tensorboard, accelerator.is_main_process, console)
         with journal:
-            return _Training(plan, accelerator, checkpoints, journal, interrupts, evaluate).run(saved)
+            outcome = _Training(plan, accelerator, checkpoints, journal, interrupts, evaluate).run(saved)
+    accelerator.end_training()
+    return outcome
 
 
 class _Training:
@@ -184,6 +186,7 @@ class _Training:
                 except KeyboardInterrupt:
                     return self._outcome(done, interrupted=True)
         exported = self._export(FINAL, done)
+        self.accelerator.wait_for_everyone()
         self.journal.write("end", done, best=self.progress.best, best_step=self.progress.best_step)
         return self._outcome(done, weights=exported)
 
@@ -328,7 +331,7 @@ class _Training:
         )
 
     def _export(self, name: str, done: int) -> Path:
-        """The weights as a file that `referent.load` takes."""
+        """The weights as a file that `referent.load` takes, written by the first process; the others do not wait."""
         path = self.recipe.output / name
         if self.accelerator.is_main_process:
             header = weights.Header(
@@ -342,7 +345,6 @@ class _Training:
                 weights.write(path, self._averaged().state_dict(), header)
             except OSError as error:
                 raise TrainingError(f"{path}: cannot be written: {error.strerror or error}; --resume goes on") from error
-        self.accelerator.wait_for_everyone()
         return path
 
     def _averaged(self) -> SegmentationModel:
