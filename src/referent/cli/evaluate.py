@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -153,10 +154,10 @@ def _by_kind(protocol: str, kinds: Any) -> Table:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    shown = ("oIoU", "mIoU", "Pr@0.5")
-    table = Table(f"kind ({protocol})", "phrases", "pictures", *shown, box=SIMPLE_HEAD)
+    table = Table(f"kind ({protocol})", "phrases", "pictures", "mIoU", "oIoU", "Pr@0.5", box=SIMPLE_HEAD)
     for kind, scores in kinds.items():
-        table.add_row(kind, str(scores.phrases), str(scores.pictures), *(_written(scores.numbers[n]) for n in shown))
+        others = [_written(replace(scores.numbers[name], low=None)) for name in ("oIoU", "Pr@0.5")]
+        table.add_row(kind, str(scores.phrases), str(scores.pictures), _written(scores.numbers["mIoU"]), *others)
     return table
 
 
