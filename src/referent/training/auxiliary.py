@@ -34,7 +34,6 @@ class Auxiliary(Protocol):
 
 
 def _text_vectors(**settings: Any) -> Auxiliary:
-    from referent.training.text_vectors import TextVectors
 
     return TextVectors(**settings)
 

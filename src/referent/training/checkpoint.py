@@ -154,7 +154,7 @@ class Checkpoints:
     def _failed(self, path: Path, error: Exception) -> str:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error).splitlines()[0]
         standing = self.all()
-        kept = f"the checkpoint {standing[-1]} stands, --resume goes on from it" if standing else "nothing was saved yet"
+        kept = f"{standing[-1]} stands, --resume goes on from it" if standing else "nothing was saved yet"
         return f"{path}: cannot be written ({reason}); {kept}"
 
 
@@ -179,7 +179,5 @@ def _differences(left: Any, right: Any, key: str) -> list[tuple[str, Any, Any]]:
     if isinstance(left, Mapping) and isinstance(right, Mapping):
         names = sorted({*left, *right})
         prefix = f"{key}." if key else ""
-        return [
-            item for name in names for item in _differences(left.get(name), right.get(name), f"{prefix}{name}")
-        ]
+        return [item for name in names for item in _differences(left.get(name), right.get(name), f"{prefix}{name}")]
     return [] if left == right else [(key, left, right)]

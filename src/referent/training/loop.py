@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from accelerate import Accelerator
@@ -36,6 +36,7 @@ from referent.training.validation import Evaluate, Verdict, validate
 
 # Other processes wait while the first one validates.
 PATIENCE = timedelta(hours=6)
+Tensors: TypeAlias = tuple[Tensor, ...] | list[Tensor]
 FINAL, BEST = "final.safetensors", "best.safetensors"
 
 
@@ -136,7 +137,7 @@ class _Training:
         if recipe.sync_batchnorm and self.processes > 1:
             if accelerator.device.type != "cuda":
                 raise RecipeError("sync_batchnorm: works between GPUs only; set sync_batchnorm=false")
-            objective = nn.SyncBatchNorm.convert_sync_batchnorm(objective)
+            objective = nn.SyncBatchNorm.convert_sync_batchnorm(objective)  # type: ignore[no-untyped-call]
         objective.to(accelerator.device)
         self.ema = AveragedModel(self.model, multi_avg_fn=_moving_average(recipe.ema)) if recipe.ema else None
         self.inner = objective
@@ -156,8 +157,13 @@ class _Training:
         seed_process(recipe.seed, self.process)
         done = 0 if saved is None else self._restore(saved)
         self.journal.write(
-            "start" if saved is None else "resume", done, recipe=recipe.plain(), processes=self.processes,
-            device=str(self.accelerator.device), steps_per_epoch=self.plan.order.steps_per_epoch, total=total,
+            "start" if saved is None else "resume",
+            done,
+            recipe=recipe.plain(),
+            processes=self.processes,
+            device=str(self.accelerator.device),
+            steps_per_epoch=self.plan.order.steps_per_epoch,
+            total=total,
         )
         self.journal.say(f"training {recipe.model.name}: steps {done} to {total}, on {self.accelerator.device}")
         training_mode(self.inner)
@@ -251,8 +257,13 @@ class _Training:
         (before, first), self.since, self.sums, self.summed = self.since, (now, done), {}, 0
         rate = (done - first) * self.recipe.batch / max(now - before, 1e-9)
         self.journal.write(
-            "step", done, epoch=(done - 1) // self.plan.order.steps_per_epoch, losses=losses, gradient_norm=self.norm,
-            lr=max(group["lr"] for group in self.optimiser.param_groups), items_per_second=round(rate, 3),
+            "step",
+            done,
+            epoch=(done - 1) // self.plan.order.steps_per_epoch,
+            losses=losses,
+            gradient_norm=self.norm,
+            lr=max(group["lr"] for group in self.optimiser.param_groups),
+            items_per_second=round(rate, 3),
         )
         self.journal.show_step(done, losses, rate)
 
@@ -297,8 +308,13 @@ class _Training:
         if self.accelerator.is_main_process and self.evaluate is not None and self.plan.validation:
             began = time.monotonic()
             verdict = validate(
-                self._averaged(), self.plan.preparation, self.recipe.model.name, self.accelerator.device,
-                self.plan.validation, self.evaluate, self.recipe.select,
+                self._averaged(),
+                self.plan.preparation,
+                self.recipe.model.name,
+                self.accelerator.device,
+                self.plan.validation,
+                self.evaluate,
+                self.recipe.select,
             )
             best = self.progress.best is None or verdict.selected > self.progress.best
             if best and self.newest is not None:
@@ -322,8 +338,13 @@ class _Training:
             raise TrainingError(f"{path}: cannot be written: {error.strerror}; --resume goes on") from error
         self.journal.show_picture(done, "predictions", verdict.picture)
         self.journal.write(
-            "validation", done, scores=verdict.scores, selected=verdict.selected, seconds=round(seconds, 2),
-            best=self.progress.best, best_step=self.progress.best_step,
+            "validation",
+            done,
+            scores=verdict.scores,
+            selected=verdict.selected,
+            seconds=round(seconds, 2),
+            best=self.progress.best,
+            best_step=self.progress.best_step,
         )
         self.journal.say(
             f"step {done}: {self.recipe.select} {verdict.selected:.4f} "
@@ -344,7 +365,8 @@ class _Training:
             try:
                 weights.write(path, self._averaged().state_dict(), header)
             except OSError as error:
-                raise TrainingError(f"{path}: cannot be written: {error.strerror or error}; --resume goes on") from error
+                reason = error.strerror or error
+                raise TrainingError(f"{path}: cannot be written: {reason}; --resume goes on") from error
         return path
 
     def _averaged(self) -> SegmentationModel:
@@ -381,12 +403,12 @@ def _channels_last(batch: Batch) -> Batch:
     return replace(batch, image=batch.image.contiguous(memory_format=torch.channels_last))
 
 
-def _moving_average(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor | int], None]:
+def _moving_average(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
     """Exponential moving average whose first steps forget faster, so that the random beginning does not linger:
     the decay of step t is min(decay, (1 + t) / (10 + t)), as in TensorFlow's ExponentialMovingAverage."""
 
     @torch.no_grad()
-    def update(averaged: list[Tensor], current: list[Tensor], count: Tensor | int) -> None:
+    def update(averaged: Tensors, current: Tensors, count: Tensor | int) -> None:
         steps = float(count)
         torch._foreach_lerp_(averaged, current, 1 - min(decay, (1 + steps) / (10 + steps)))
 

@@ -108,7 +108,8 @@ def deal(costs: Sequence[float], parts: int) -> list[list[int]]:
     hands: list[list[int]] = [[] for _ in range(parts)]
     spent = [0.0] * parts
     for position in sorted(range(len(costs)), key=lambda index: (-costs[index], index)):
-        hand = min((index for index in range(parts) if len(hands[index]) < size), key=lambda index: (spent[index], index))
+        roomy = [index for index in range(parts) if len(hands[index]) < size]
+        hand = min(roomy, key=lambda index: (spent[index], index))
         hands[hand].append(position)
         spent[hand] += costs[position]
     return [sorted(hand) for hand in hands]

@@ -82,7 +82,8 @@ class Plan:
         size = sum(parameter.numel() for parameter in self.model.parameters())
         trainable = sum(parameter.numel() for parameter in self.model.parameters() if parameter.requires_grad)
         lines = [
-            f"model      {recipe.model.family}: {size:,} parameters, {trainable:,} trained, {size - trainable:,} frozen",
+            f"model      {recipe.model.family}: {size:,} parameters, {trainable:,} trained, "
+            f"{size - trainable:,} frozen",
             *(
                 f"group      {group.match}: {len(group.parameters)} tensors, {group.size:,} parameters, "
                 f"rate {recipe.optimiser.lr * group.lr_scale:.3g}, weight decay {group.weight_decay:g}"

@@ -101,5 +101,3 @@ def show(segmenter: Segmenter, datasets: Sequence[Subset]) -> Image.Image:
         prediction = answer.mask if answer.found else answer.mask & False
         examples.append(Example(answer.picture, sample.mask(), prediction, str(sample.reference), answer.score))
     return gallery(examples)
-
-
