@@ -46,10 +46,16 @@ def test_masks_an_overlay_and_a_coco_file_are_written_and_named(
 
 
 def test_the_coco_file_reads_as_a_data_set(
-    run: Run, colour_zoo: Segmenter, photo: Path, tmp_path: Path, red_box: tuple[int, ...]
+    run: Run,
+    colour_zoo: Segmenter,
+    photo: Path,
+    tmp_path: Path,
+    red_box: tuple[int, ...],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     out = tmp_path / "out"
-    run("segment", photo, "-p", "red", "-p", "green", "-p", "blue", "-o", out)
+    monkeypatch.chdir(photo.parent)
+    run("segment", photo.name, "-p", "red", "-p", "green", "-p", "blue", "-o", out)
     content = json.loads((out / "segmentations.json").read_text())
     assert content["info"]["model"] == "colours"
     assert [category["name"] for category in content["categories"]] == ["red", "blue"]
@@ -70,7 +76,7 @@ def test_json_is_the_coco_file_alone_on_stdout(run: Run, colour_zoo: Segmenter, 
     content = json.loads(stdout)
     assert content == json.loads((out / "segmentations.json").read_text())
     assert content["phrases"][0]["score"] > 0.9
-    assert content["failed"][0]["file_name"] == str(tmp_path / "gone.png")
+    assert content["failed"][0]["picture"] == str(tmp_path / "gone.png")
     assert "gone.png" in stderr
 
 

@@ -67,7 +67,15 @@ class Answers:
         save_png(overlay(image, segmentations), look)
         number = len(self._document["images"]) + 1
         self._document["images"].append(
-            {"id": number, "file_name": picture, "width": image.width, "height": image.height, "overlay": str(look)}
+            {
+                "id": number,
+                # Whole, so that the file reads as a data set from any folder.
+                "file_name": picture if picture == "-" else str(Path(picture).expanduser().absolute()),
+                "width": image.width,
+                "height": image.height,
+                "picture": picture,
+                "overlay": str(look),
+            }
         )
         for segmentation in segmentations:
             phrase = _slug(str(segmentation.reference.phrase)) or "phrase"
@@ -79,7 +87,7 @@ class Answers:
     def fail(self, picture: str, error: ReferentError) -> None:
         """A picture that could not be used; said at once, and again at the end."""
         self.failed.append((picture, str(error)))
-        self._document["failed"].append({"file_name": picture, "error": str(error)})
+        self._document["failed"].append({"picture": picture, "error": str(error)})
         print(f"referent: {error}", file=sys.stderr)
 
     def close(self) -> dict[str, Any]:
