@@ -1,6 +1,6 @@
 """Train the pocket text tower on names alone, before it sees a photograph.
 
-    python examples/cris_pocket/pretrain_text.py VECTORS.safetensors OUT.safetensors [--steps 3000]
+    python examples/cris_pocket/pretrain_text.py VECTORS.safetensors OUT.safetensors [--steps 500]
 
 VECTORS is what text_vectors.py wrote. The vocabulary is the part of CLIP's that its texts, and the phrases that
 `referent describe` writes, are made of.
@@ -74,8 +74,8 @@ def main() -> None:
     parser.add_argument("vectors", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--phrases", type=Path, nargs="*", default=[])
-    parser.add_argument("--steps", type=int, default=3000)
-    parser.add_argument("--batch", type=int, default=256)
+    parser.add_argument("--steps", type=int, default=500)
+    parser.add_argument("--batch", type=int, default=128)
     arguments = parser.parse_args()
     torch.manual_seed(0)
     objective = TextVectors(str(arguments.vectors), arguments.batch, CONTEXT)
@@ -100,7 +100,7 @@ def main() -> None:
         torch.nn.utils.clip_grad_norm_(tower.parameters(), 1.0)
         optimiser.step()
         schedule.step()
-        if step % 250 == 0:
+        if step % 100 == 0:
             share, cosine = retrieval(tower, objective)
             print(f"step {step}: loss {loss.item():.3f}, names found {share:.3f}, mean cosine {cosine:.3f}", flush=True)
     share, cosine = retrieval(tower, objective)

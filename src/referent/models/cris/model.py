@@ -71,7 +71,7 @@ class CRIS(SegmentationModel):
         either, as in the official code.
         """
         words, state = self.read(batch.tokens)
-        f3, f4, f5, *detail = (feature_map.index_select(0, batch.picture) for feature_map in sight)
+        f3, f4, f5, *detail = (batch.per_reference(feature_map) for feature_map in sight)
         fused = self.neck(f3, f4, f5, state)
         decoded = self.decoder(fused, words, batch.tokens != 0)
         logits = self.projector(decoded, state, (detail[0], detail[1]) if detail else None)
