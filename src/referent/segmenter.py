@@ -38,6 +38,7 @@ RESTORED_AT_ONCE = 32_000_000
 CACHE_BYTES = 256 * 2**20
 # A presence head is trained with equal weight on both answers, so an even chance is where it changes its mind.
 PRESENCE_THRESHOLD = 0.5
+KINDS = {"phrase": "a phrase", "example": "an example"}
 
 _log = logging.getLogger("referent")
 
@@ -103,6 +104,7 @@ class Segmenter:
             PictureError: the picture cannot be used.
             BadReferenceError: a reference cannot be used, or not by this model.
         """
+        self._checked(reference)
         return self.look_at(picture).segment(reference)
 
     def look_at(self, picture: PictureSource) -> Look:
@@ -245,15 +247,13 @@ class Segmenter:
 
     def _checked(self, references: One | Many | Sequence[Reference]) -> list[Reference]:
         """References this model can take, from whatever the user wrote."""
-        found = [Reference.of(item) for item in ([references] if _is_one(references) else references)]  # type: ignore[arg-type, union-attr]
-        for reference in found:
-            for kind in sorted(reference.kinds - self.model.reference_kinds):
-                takes = " and ".join(f"{own}s" for own in sorted(self.model.reference_kinds, reverse=True))
-                others = ", ".join(zoo.able_to_take(kind))
-                instead = f"for an {kind} use {others}" if kind == "example" else f"for a {kind} use {others}"
-                raise BadReferenceError(
-                    f"{self.name} takes {takes}; {instead if others else f'no model here takes an {kind} yet'}"
-                )
+        items: Sequence[Any] = [references] if _is_one(references) else references  # type: ignore[assignment]
+        found = [Reference.of(item) for item in items]
+        for kind in sorted({kind for reference in found for kind in reference.kinds} - self.model.reference_kinds):
+            takes = " and ".join(f"{own}s" for own in sorted(self.model.reference_kinds, reverse=True))
+            able = ", ".join(zoo.able_to_take(kind))
+            instead = f"for {KINDS[kind]} use {able}" if able else f"no model here takes {KINDS[kind]} yet"
+            raise BadReferenceError(f"{self.name} takes {takes}; {instead}")
         return found
 
     def _encode(self, images: Sequence[Image.Image]) -> Encoded:

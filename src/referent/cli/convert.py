@@ -77,8 +77,9 @@ def _form_of(source: Path) -> Form:
             return Form.referent
         except WeightsError:
             pass
-    state = _state(source)
-    return Form.clip if {"token_embedding.weight", "visual.conv1.weight"} <= state.keys() else Form.official
+    names = _state(source).keys()
+    clip = "visual.conv1.weight" in names or "vision_model.embeddings.class_embedding" in names
+    return Form.clip if clip else Form.official
 
 
 def _state(source: Path) -> dict[str, Any]:
