@@ -1,0 +1,1 @@
+"""A recipe in, weights out: data order, losses, steps, checkpoints, validation."""

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import pickle
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import torch
+
+from referent.errors import TrainingError
+from referent.training.checkpoint import Checkpoints, Progress, check_same
+
+
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """A disk that is full after `size` bytes of a file."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_the_last_few_stay_and_the_best_beside_them(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path, keep=2)
+    for step in range(1, 6):
+        path = checkpoints.save(step, {"step": step})
+        if step == 2:
+            checkpoints.mark_best(path)
+    assert [path.name for path in checkpoints.all()] == ["step-00000004.pt", "step-00000005.pt"]
+    assert checkpoints.load(tmp_path / "best.pt")["step"] == 2
+    assert checkpoints.load_newest()["step"] == 5
+
+
+def test_a_full_disk_keeps_the_earlier_checkpoint_and_says_so(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path, keep=1)
+    checkpoints.save(1, {"weights": torch.zeros(10)})
+    with (
+        files_of_at_most(64_000),
+        pytest.raises(TrainingError, match=r"step-00000002.*step-00000001\.pt stands, --resume"),
+    ):
+        checkpoints.save(2, {"weights": torch.zeros(100_000)})
+    assert [path.name for path in tmp_path.iterdir()] == ["step-00000001.pt"]
+    assert checkpoints.load_newest()["weights"].shape == (10,)
+
+
+def test_a_full_disk_at_the_first_checkpoint_says_that_nothing_was_saved(tmp_path: Path) -> None:
+    with files_of_at_most(1000), pytest.raises(TrainingError, match="nothing was saved yet"):
+        Checkpoints(tmp_path, keep=1).save(1, {"weights": torch.zeros(100_000)})
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_damaged_newest_checkpoint_gives_way_to_the_one_before(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path, keep=3)
+    for step in (1, 2, 3):
+        checkpoints.save(step, {"step": step})
+    (tmp_path / "step-00000003.pt").write_bytes(b"")
+    content = (tmp_path / "step-00000002.pt").read_bytes()
+    (tmp_path / "step-00000002.pt").write_bytes(content[: len(content) // 2])
+    assert checkpoints.load_newest()["step"] == 1
+
+
+def test_nothing_to_resume_from_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="leave out --resume"):
+        Checkpoints(tmp_path / "nowhere", keep=1).load_newest()
+
+
+class Mischief:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return Path.touch, (Path("mischief"),)
+
+
+def test_code_in_a_checkpoint_never_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    torch.save({"format": 1, "step": Mischief()}, "step-00000001.pt")
+    Path("step-00000002.pt").write_bytes(pickle.dumps(Mischief()))
+    for name in ("step-00000001.pt", "step-00000002.pt"):
+        with pytest.raises(TrainingError, match="not a checkpoint"):
+            Checkpoints(tmp_path, keep=1).load(tmp_path / name)
+    assert not Path("mischief").exists()
+
+
+def test_what_a_killed_process_left_half_written_is_removed(tmp_path: Path) -> None:
+    (tmp_path / ".step-00000001.pt.abc.partial").write_text("half")
+    Checkpoints(tmp_path, keep=1).prepare()
+    assert not list(tmp_path.iterdir())
+
+
+def test_progress_comes_back(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path, keep=1)
+    assert checkpoints.read_progress() == Progress()
+    checkpoints.write_progress(Progress(5, 3, 0.25))
+    assert checkpoints.read_progress() == Progress(5, 3, 0.25)
+
+
+def test_another_recipe_is_named_by_what_differs_and_free_settings_may_differ() -> None:
+    saved = {"batch": 4, "workers": 1, "optimiser": {"lr": 0.1, "clip": 0}, "data": {"val": [], "train": [{"weight": 1}]}}
+    check_same(saved, {**saved, "workers": 8, "data": {**saved["data"], "val": [1]}}, Path("out"))  # type: ignore[dict-item]
+    with pytest.raises(TrainingError, match=r"out: .*optimiser\.lr was 0\.1, is 0\.2"):
+        check_same(saved, {**saved, "optimiser": {"lr": 0.2, "clip": 0}}, Path("out"))

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from referent.data.augment import Augment
+from referent.data.loading import open_dataset
+from referent.data.sample import Sample
+from referent.preparation import Preparation
+from referent.reference import Reference
+from referent.training.loading import Augmentation, Batches, gather, loader, trim
+from referent.training.order import Order
+
+PREPARATION = Preparation(size=32, context_length=12)
+
+
+def batches(data: Path, group: str, phrases: int, parts: int = 1, augment: Augmentation | None = None) -> Batches:
+    items = gather(open_dataset(data, "train").samples, group, phrases)
+    return Batches(items, Order((len(items),), (1.0,), 4, 0), PREPARATION, augment, parts)
+
+
+def test_items_of_group_picture_are_pictures_and_of_group_target_are_targets(data: Path) -> None:
+    samples = open_dataset(data, "train").samples
+    assert [len(item.samples) for item in gather(samples, "picture", 2)] == [6] * 9
+    assert [len(item.samples) for item in gather(samples, "target", 1)] == [2] * 27
+
+
+def test_phrases_that_are_true_of_nothing_are_one_target_of_their_picture(data: Path) -> None:
+    sample = open_dataset(data, "train").samples[0]
+    nothing = [Sample(str(n), sample.picture, sample.size, Reference.of(f"ghost {n}"), ()) for n in range(3)]
+    assert [len(item.samples) for item in gather([*nothing, sample], "target", 1)] == [3, 1]
+
+
+@pytest.mark.parametrize(("group", "phrases"), [("picture", 2), ("picture", 9), ("target", 1)])
+def test_every_batch_holds_batch_times_phrases_references(data: Path, group: str, phrases: int) -> None:
+    batch = batches(data, group, phrases)[0, 0]
+    assert batch.target is not None
+    assert batch.image.shape == (4, 3, 32, 32)
+    assert len(batch.tokens) == len(batch.target) == len(batch.picture) == len(batch.ids) == 4 * phrases
+    assert batch.picture.tolist() == [number for number in range(4) for _ in range(phrases)]
+
+
+def test_a_picture_with_few_phrases_shows_each_before_it_repeats_one(data: Path) -> None:
+    item = gather(open_dataset(data, "train").samples, "picture", 15)[0]
+    shown = [sample.id for sample in item.draw(np.random.default_rng(0))]
+    assert sorted(shown.count(sample.id) for sample in item.samples) == [2, 2, 2, 3, 3, 3]
+
+
+def test_parts_divide_a_step_without_changing_what_it_holds(data: Path) -> None:
+    whole, halves = batches(data, "picture", 2)[1, 0], [batches(data, "picture", 2, parts=2)[1, part] for part in (0, 1)]
+    assert sorted(whole.ids) == sorted(halves[0].ids + halves[1].ids)
+    assert len(halves[0].ids) == len(halves[1].ids)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_the_number_of_workers_changes_nothing(data: Path, workers: int) -> None:
+    # Augmentation draws many numbers, so any stream shared between samples would show.
+    made = batches(data, "picture", 3, augment=Augment())
+    for step, batch in enumerate(loader(made, 1, 4, [0], workers), start=1):
+        expected = made[step, 0]
+        assert batch.ids == expected.ids
+        assert torch.equal(batch.image, expected.image)
+        assert torch.equal(batch.tokens, expected.tokens)
+
+
+def test_tokens_are_cut_to_the_longest_phrase_and_a_bang_inside_is_kept() -> None:
+    tokens = torch.tensor([[9, 0, 4, 7, 0, 0], [9, 4, 7, 0, 0, 0]])
+    assert trim(tokens).tolist() == [[9, 0, 4, 7], [9, 4, 7, 0]]
