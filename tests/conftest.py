@@ -10,12 +10,17 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 from PIL import Image
 from torch import Tensor
 
 from referent.models.base import Batch, Output, SegmentationModel
 from referent.preparation import Preparation
 from referent.segmenter import Segmenter
+
+# No test measures time; a busy machine must not fail one.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 SIDE = 128
 RED_BOX = (16, 24, 48, 64)

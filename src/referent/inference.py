@@ -37,6 +37,8 @@ class Encoded:
 class Engine:
     """A model on its device, in evaluation mode, in one precision.
 
+    Whatever makes a model answer faster is chosen here and nowhere else.
+
     Args:
         model: moved to `device` and put into evaluation mode.
         device: where to run; CUDA when there is one, else the CPU.
