@@ -82,6 +82,14 @@ def test_a_folder_without_pictures_is_named(run: Run, colour_zoo: Segmenter, tmp
     assert str(tmp_path / "album") in stderr
 
 
+def test_a_picture_that_cannot_be_opened_is_named(run: Run, colour_zoo: Segmenter, photo: Path, tmp_path: Path) -> None:
+    loop = tmp_path / "loop.png"
+    loop.symlink_to(loop)
+    code, _, stderr = run("segment", loop, photo, "-p", "red", "-o", tmp_path / "out")
+    assert code == 1
+    assert stderr.startswith(f"referent: {loop}: cannot be read")
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
 def test_an_unreadable_picture_is_named(run: Run, colour_zoo: Segmenter, photo: Path, tmp_path: Path) -> None:
     photo.chmod(0)
