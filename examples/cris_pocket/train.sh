@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# From photographs with masks to the weights in the package: train.sh DATA WEIGHTS. Files go to work/ and runs/.
+set -euo pipefail
+data=${1:?DATA: folder with coco, clothing, car_parts, cats, people, caltech101 and text}
+weights=${2:?WEIGHTS: folder with deeplabv3_mobilenet_v2_voc.safetensors}
+here=$(dirname "$0")
+
+for set in coco clothing car_parts cats people; do
+    mkdir -p "work/$set"
+    referent describe "$data/$set/instances.json" --out "work/$set/phrases.json"
+done
+cp "$weights/deeplabv3_mobilenet_v2_voc.safetensors" work/
+python "$here/text_vectors.py" "$data/text" work/text_vectors.safetensors
+python "$here/pretrain_text.py" work/text_vectors.safetensors work/text.safetensors --phrases work/*/phrases.json
+python "$here/pseudo_labels.py" work/deeplabv3_mobilenet_v2_voc.safetensors "$data" work/teacher.jsonl
+
+referent train cris-pocket
+referent train cris-pocket-416
+referent convert runs/cris-pocket-416/final.safetensors src/referent/pocket/cris-pocket.safetensors --dtype fp16
