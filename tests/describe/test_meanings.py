@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from painted import Thing, meanings_of, phrases_of
+
+from referent.data.describe.facts import measure
+from referent.data.describe.meanings import Meanings
+from referent.data.describe.nouns import Vocabulary
 
 LEFT = Thing("cat", 20, 100, 80, 160)
 RIGHT = Thing("cat", 230, 100, 290, 160)
@@ -160,8 +165,20 @@ def test_names_with_a_position_inside_get_no_other() -> None:
     assert phrases["red front left door"] == (0,)
     doors = [text for text in phrases if "door" in text]
     assert not any("on the" in text or "left front left" in text or "most" in text for text in doors)
-    assert "left wheel" not in phrases  # the car's left or the picture's?
-    assert any(text.startswith("wheel on the left") for text in phrases)
+    # The car's left, or the picture's?
+    assert not any("wheel" in text and ("left" in text or "right" in text) for text in phrases)
+    assert phrases["all the wheels"] == (2, 3)
+
+
+def test_a_mask_in_two_parts_may_be_two_things() -> None:
+    masks = [np.zeros((240, 320), dtype=bool) for _ in range(2)]
+    masks[0][100:160, 20:80] = masks[0][100:160, 120:180] = masks[1][100:160, 230:290] = True
+    scene = measure(masks, ["cat", "cat"], [1, 2], [False, False], None)
+    present = list(Meanings(scene, Vocabulary(("cat",))).present())
+    assert all(meaning.targets != (0,) for meaning in present)
+    assert not any(meaning.form in ("both", "rank") for meaning in present)
+    assert any(meaning.form == "all" and meaning.targets == (0, 1) for meaning in present)
+    assert any(meaning.form == "most" and meaning.targets == (1,) for meaning in present)
 
 
 def test_regions_are_named_and_nothing_more() -> None:

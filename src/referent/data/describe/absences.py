@@ -48,7 +48,7 @@ def _class(noun: Noun, *, positions: bool) -> Iterator[Meaning]:
     yield Meaning("none", "the", (noun,), (), why="class")
     for colour in _deniable(noun.entry):
         yield Meaning("none", "colour", (noun,), (), colour, why="class")
-    if positions and noun.entry.sides == "plain" and not noun.entry.part:
+    if positions and not noun.entry.part:
         for side in SIDES:
             yield Meaning("none", "at", (noun,), (), side=side, why="class")
 
@@ -60,10 +60,9 @@ def _colours(meanings: Meanings, group: Group) -> Iterator[Meaning]:
 
 
 def _places(meanings: Meanings, group: Group) -> Iterator[Meaning]:
-    form = "at" if group.nouns[0].entry.sides == "plain" else "at-picture"
     for side in SIDES:
         if (both(group.truth, meanings.predicates.beyond(side)) == FALSE).all():
-            yield Meaning("none", form, group.nouns, (), side=side, why="position")
+            yield Meaning("none", "at", group.nouns, (), side=side, why="position")
 
 
 def _orders(meanings: Meanings, group: Group) -> Iterator[Meaning]:
@@ -81,7 +80,7 @@ def _orders(meanings: Meanings, group: Group) -> Iterator[Meaning]:
 def _coloured_places(meanings: Meanings, group: Group) -> Iterator[Meaning]:
     """ "the black cat on the left", where there are black cats, and cats on the left, but none that is both."""
     entry = group.nouns[0].entry
-    for side in SIDES if entry.sides == "plain" else ():
+    for side in SIDES:
         elsewhere = meanings.predicates.beyond(side)
         if (both(group.truth, elsewhere) == FALSE).all():
             continue
@@ -96,7 +95,7 @@ def _relations(meanings: Meanings, group: Group, absent: Sequence[Noun]) -> Iter
         if (truth == FALSE).all():
             yield Meaning("none", form, group.nouns, (), landmark=landmark.nouns, why="relation")
     subject = group.nouns[0]
-    if subject.kind or subject.entry.sides == "picture":
+    if subject.kind:
         return
     for noun in absent:
         for relation in _TO_ABSENT:

@@ -17,6 +17,8 @@ OVERLOOKED_SHARE = 0.0012
 OVERLOOKED_PIXELS = 60
 # An object this much smaller than the largest of its class may be overlooked too.
 OVERLOOKED_RATIO = 0.02
+# A gap of this share of the box between parts that both have this share of the area: perhaps two things in one mask.
+SCATTERED_GAP, SCATTERED_SHARE = 0.05, 0.15
 # Fewer coloured pixels than this say nothing about an object's colour.
 COLOUR_PIXELS = 60
 
@@ -66,6 +68,15 @@ class Scene:
         return small
 
     @cached_property
+    def scattered(self) -> Flags:
+        """(n,) in two parts with a gap between: either something stands before it, or the mask holds two things."""
+        parts = (
+            mask[int(y0) : int(y1), int(x0) : int(x1)]
+            for mask, (x0, y0, x1, y1) in zip(self.masks, self.box, strict=True)
+        )
+        return np.array([any(_has_gap(part.sum(axis=axis)) for axis in (0, 1)) for part in parts], dtype=bool)
+
+    @cached_property
     def gap(self) -> Numbers:
         """(n, n) pixels between two boxes, 0 where they touch or overlap."""
         x0, y0, x1, y1 = self.box.T
@@ -110,6 +121,16 @@ class Scene:
         inside = rows < height
         flat: NDArray[np.intp] = rows[inside] * width + (columns[low][inside] + x0)
         return flat
+
+
+def _has_gap(counts: NDArray[np.int64]) -> bool:
+    """Whether pixel counts along one axis fall into two parts of some size, with nothing between."""
+    filled = np.flatnonzero(counts)
+    steps = np.diff(filled)
+    if len(steps) == 0 or steps.max() - 1 < max(3, SCATTERED_GAP * len(counts)):
+        return False
+    share = counts[: filled[steps.argmax()] + 1].sum() / counts.sum()
+    return bool(SCATTERED_SHARE <= share <= 1 - SCATTERED_SHARE)
 
 
 def _grown(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:

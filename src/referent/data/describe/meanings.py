@@ -25,9 +25,7 @@ Kind = Literal["name", "plural", "position", "order", "size", "colour", "relatio
 LAST_PLACE = 4
 MOST_COUNTED = 6
 # What can be said of several at once ("the red cars", "the cats on the left").
-_OF_SEVERAL = frozenset(
-    ("which", "at", "at-picture", "colour", "corner", "with", "next", "on", "left", "right", "above", "below")
-)
+_OF_SEVERAL = frozenset(("which", "at", "colour", "corner", "with", "next", "on", "left", "right", "above", "below"))
 
 
 @dataclass(frozen=True)
@@ -145,15 +143,24 @@ class Meanings:
         others = tuple(noun for noun in group.nouns if not noun.own)
         if others:
             yield Meaning("name", "label", others, group.certain)
+        if len(group.certain) == 1 and self._perhaps_two(group.certain[0], group.nouns[0]):
+            if group.nouns[0].entry.part:
+                # Two wheels in one mask, as a rule.
+                yield Meaning("plural", "all", group.nouns, group.certain)
+            return
         several = len(group.certain) > 1 or (self.regions and not group.nouns[0].entry.part)
         if not several:
             yield Meaning("name", "the", group.nouns, group.certain)
             return
         yield Meaning("plural", "all", group.nouns, group.certain)
         counted = 1 < len(group.certain) <= MOST_COUNTED and self.predicates.countable(group.truth)
-        if counted and not (self.regions or group.nouns[0].entry.part):
+        if counted and group.nouns[0].entry.number == "count" and not (self.regions or group.nouns[0].entry.part):
             form = "both" if len(group.certain) == 2 else "count"
             yield Meaning("plural", form, group.nouns, group.certain, place=len(group.certain))
+
+    def _perhaps_two(self, index: int, noun: Noun) -> bool:
+        """Whether a mask may hold two of what the noun names one of. (A garment in two parts is still one.)"""
+        return not self.regions and noun.entry.number == "count" and bool(self.scene.scattered[index])
 
     def _coloured(self, group: Group, *, compare: bool) -> Iterator[Meaning]:
         entry = group.nouns[0].entry
@@ -175,7 +182,6 @@ class Meanings:
         """Position, order, size and depth among what the group names."""
         p, among, kind = self.predicates, group.truth, group.nouns[0].entry
         several = int((among > FALSE).sum()) > 1
-        plain = kind.sides == "plain"
 
         def say(
             what: Kind, form: str, truth: Truth, side: str = "", side2: str = "", place: int = 0
@@ -185,17 +191,16 @@ class Meanings:
             return self._certain(meaning, both(among, truth))
 
         for side in SIDES:
-            if plain and several:
+            if several:
                 yield from say("position", "which", p.which(among, side), side)
-            yield from say("position", "at" if plain else "at-picture", p.at(among, side), side)
+            yield from say("position", "at", p.at(among, side), side)
             if several:
                 yield from say("position", "most", p.outermost(among, side), side)
         vertical: Side
         horizontal: Side
         for vertical in ("top", "bottom"):
             for horizontal in ("left", "right"):
-                if plain:
-                    yield from say("position", "corner", p.corner(vertical, horizontal), vertical, horizontal)
+                yield from say("position", "corner", p.corner(vertical, horizontal), vertical, horizontal)
         yield from say("position", "middle" if several else "centre", p.middle(among))
         if not several:
             return
@@ -223,7 +228,7 @@ class Meanings:
     def relations(self, group: Group) -> Iterator[tuple[str, Group, Truth]]:
         """Every sensible relation of the group's nouns to a landmark, and its truth."""
         subject = group.nouns[0]
-        if subject.kind or subject.entry.sides == "picture":
+        if subject.kind:
             return
         for index, landmark in self.landmarks:
             if group.truth[index] > FALSE:
@@ -241,6 +246,8 @@ class Meanings:
         """The meaning with its targets, if it is certain of every object and of one that nobody overlooks."""
         targets = np.flatnonzero(truth == TRUE)
         if len(targets) == 0 or (truth == UNSURE).any() or self.scene.overlooked[targets].any():
+            return
+        if len(targets) == 1 and self._perhaps_two(int(targets[0]), meaning.nouns[0]):
             return
         if len(targets) > 1 and meaning.form not in _OF_SEVERAL:
             return

@@ -31,7 +31,6 @@ class Entry(BaseModel):
     ground: bool = False
     upright: bool = False
     part: bool = False
-    sides: Literal["plain", "picture"] = "plain"
 
 
 class Kind(Entry):

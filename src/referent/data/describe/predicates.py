@@ -29,7 +29,7 @@ COLOUR_SURE, COLOUR_MOST = 0.4, 0.75
 # ... and no other colour surely has this share: a black and white cat is neither.
 COLOUR_RIVAL = 0.13
 # Shaded white looks grey: what is called grey must not perhaps be white in more than this share.
-GREY_WHITE = 0.3
+GREY_WHITE = 0.15
 # ... and has it not when no more than these shares surely and perhaps have it.
 COLOUR_ABSENT_SURE, COLOUR_ABSENT = 0.06, 0.2
 # To say of a whole picture that nothing in it has the colour, no more than this may perhaps have it.
@@ -146,8 +146,8 @@ class Predicates:
         return judge(named & known & (before == place - 1), ~named | (before >= place) | (after > count - place))
 
     def countable(self, among: Truth) -> bool:
-        """Whether everybody would count the same objects: none doubtful, none so small as to be overlooked."""
-        return not bool(((among == UNSURE) | ((among == TRUE) & self.scene.overlooked)).any())
+        """Whether everybody would count the same objects: none doubtful, overlooked, or perhaps two."""
+        return not bool(((among == UNSURE) | ((among == TRUE) & (self.scene.overlooked | self.scene.scattered))).any())
 
     # --- size and depth
 

@@ -46,12 +46,6 @@ _TEMPLATES: dict[str, tuple[tuple[str, float], ...]] = {
         ("{n} {side}", 0.4),
         ("the {n} at the {side} of the picture", 0.5),
     ),
-    "at-picture-left/right": (
-        ("the {n} on the {side} of the picture", 2),
-        ("the {n} on the {side} side of the image", 1),
-        ("the {n} in the {side} of the picture", 1),
-    ),
-    "at-picture-top/bottom": (("the {n} at the {side} of the picture", 1),),
     "which-left/right": (("the {side} {n}", 5), ("the {side} side {n}", 0.3), ("{side} hand {n}", 0.2)),
     "which-top/bottom": (("the {side} {n}", 4), ("the {updown} {n}", 1)),
     "most-left/right": (
