@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -10,13 +10,11 @@ from typing import Any
 import pytest
 import torch
 from rich.console import Console
-from training_tiny import evaluate, make_data, recipe, register
+from training_tiny import Run, evaluate, make_data, recipe, register
 
 from referent import zoo
 from referent.training.loop import Outcome, train
 from referent.training.recipe import Recipe
-
-Run = Callable[..., Outcome]
 
 
 @pytest.fixture(autouse=True)

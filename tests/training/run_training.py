@@ -1,6 +1,6 @@
 """A process of its own for the tests that kill one: trains a tiny recipe, and dies where it is told to.
 
-    python run_training.py '{"data": ..., "output": ..., "changes": {...}, "resume": true, "die": "saving 4"}'
+python run_training.py '{"data": ..., "output": ..., "changes": {...}, "resume": true, "die": "saving 4"}'
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ def arrange_death(moment: str, step: int) -> None:
 
         torch.save = half
         return
-    name = {"moving": "_move", "validating": "_validate"}[moment]
+    name = {"moving": "_agree", "validating": "_validate"}[moment]
     original = getattr(training, name)
 
-    def deadly(self: Any, *arguments: Any) -> Any:
-        if self.at == step:
+    def deadly(self: Any, at: int) -> Any:
+        if at == step:
             die()
-        return original(self, *arguments)
+        return original(self, at)
 
     setattr(training, name, deadly)
 

@@ -5,10 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from training_tiny import make_data
 
 from referent.data.augment import Augment
 from referent.data.loading import open_dataset
 from referent.data.sample import Sample
+from referent.errors import PictureError
 from referent.preparation import Preparation
 from referent.reference import Reference
 from referent.training.loading import Augmentation, Batches, gather, loader, trim
@@ -50,7 +52,10 @@ def test_a_picture_with_few_phrases_shows_each_before_it_repeats_one(data: Path)
 
 
 def test_parts_divide_a_step_without_changing_what_it_holds(data: Path) -> None:
-    whole, halves = batches(data, "picture", 2)[1, 0], [batches(data, "picture", 2, parts=2)[1, part] for part in (0, 1)]
+    whole, halves = (
+        batches(data, "picture", 2)[1, 0],
+        [batches(data, "picture", 2, parts=2)[1, part] for part in (0, 1)],
+    )
     assert sorted(whole.ids) == sorted(halves[0].ids + halves[1].ids)
     assert len(halves[0].ids) == len(halves[1].ids)
 
@@ -64,6 +69,16 @@ def test_the_number_of_workers_changes_nothing(data: Path, workers: int) -> None
         assert batch.ids == expected.ids
         assert torch.equal(batch.image, expected.image)
         assert torch.equal(batch.tokens, expected.tokens)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_picture_that_cannot_be_read_is_named_in_one_line(tmp_path: Path, workers: int) -> None:
+    path = make_data(tmp_path)
+    made = batches(path, "picture", 1)
+    (tmp_path / "0.png").write_bytes(b"not a picture")
+    with pytest.raises(PictureError, match=r"0\.png") as error:
+        list(loader(made, 0, 4, [0], workers))
+    assert "\n" not in str(error.value)
 
 
 def test_tokens_are_cut_to_the_longest_phrase_and_a_bang_inside_is_kept() -> None:

@@ -10,7 +10,9 @@ from referent.errors import RecipeError
 from referent.training.order import Order, Visit, deal
 
 
-def order(lengths: tuple[int, ...] = (10,), weights: tuple[float, ...] = (1.0,), batch: int = 3, seed: int = 0) -> Order:
+def order(
+    lengths: tuple[int, ...] = (10,), weights: tuple[float, ...] = (1.0,), batch: int = 3, seed: int = 0
+) -> Order:
     return Order(lengths, weights, batch, seed)
 
 

@@ -64,7 +64,7 @@ def test_a_missing_setting_is_named(file: Path) -> None:
     content = yaml.safe_load(file.read_text())
     del content["optimiser"]["lr"]
     file.write_text(yaml.safe_dump(content))
-    with pytest.raises(RecipeError, match="`optimiser.lr` is missing"):
+    with pytest.raises(RecipeError, match=r"`optimiser\.lr` is missing"):
         load_recipe(file)
 
 

@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import Run
 from PIL import Image
 from rich.console import Console
 from safetensors.torch import load_file
 from torch import Tensor
-from training_tiny import Tiny, TinyConfig, evaluate, recipe
+from training_tiny import Run, Tiny, TinyConfig, evaluate, recipe
 
 from referent import weights, zoo
 from referent.errors import RecipeError, TrainingError
@@ -108,7 +107,10 @@ def test_an_average_is_exported_only_where_the_recipe_asks(run: Run) -> None:
 
 def test_the_average_is_the_published_formula(run: Run, tmp_path: Path) -> None:
     outcome = run("out", ema=0.5, keep=6)
-    trail = [torch.load(path, weights_only=True)["objective"]["model.head.weight"] for path in sorted(tmp_path.glob("out/step-*"))]
+    trail = [
+        torch.load(path, weights_only=True)["objective"]["model.head.weight"]
+        for path in sorted(tmp_path.glob("out/step-*"))
+    ]
     expected = trail[0]
     for count, current in enumerate(trail[1:], start=1):
         decay = min(0.5, (1 + count) / (10 + count))

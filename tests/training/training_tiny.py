@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,11 @@ from referent import zoo
 from referent.data.sample import encode
 from referent.models.base import Batch, Output, SegmentationModel
 from referent.segmenter import Segmenter
+from referent.training.loop import Outcome
 
 COLOURS = {"red": (220, 30, 30), "green": (30, 200, 30), "blue": (40, 40, 230)}
 SIDE = 32
+Run = Callable[..., Outcome]
 
 
 class TinyConfig(BaseModel):

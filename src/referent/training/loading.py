@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from referent.data.sample import Sample
-from referent.errors import RecipeError
+from referent.errors import RecipeError, ReferentError
 from referent.models.base import Batch
 from referent.picture import read_picture
 from referent.training.order import Order, Visit, deal
@@ -144,18 +144,39 @@ def loader(batches: Batches, first: int, last: int, parts: Sequence[int], worker
     """The batches of steps `first` to `last` (excluded), `parts` of each in turn, loaded ahead by `workers` processes.
 
     One stream for the whole training: no gap between epochs, and nothing to rewind when resuming.
+
+    Raises:
+        PictureError, DataError: a picture or mask that cannot be used.
     """
     keys = ((step, part) for step in range(first, last) for part in parts)
-    stream = DataLoader(
-        batches,
-        sampler=keys,
-        batch_size=None,
-        num_workers=workers,
-        worker_init_fn=_prepare_worker if workers else None,
-        # Loading draws no number from torch's stream, whatever the number of workers.
-        generator=torch.Generator(),
+    stream: Iterator[Batch | ReferentError] = iter(
+        DataLoader(
+            _Reporting(batches),
+            sampler=keys,
+            batch_size=None,
+            num_workers=workers,
+            worker_init_fn=_prepare_worker if workers else None,
+            # Loading draws no number from torch's stream, whatever the number of workers.
+            generator=torch.Generator(),
+        )
     )
-    return iter(stream)
+    for batch in stream:
+        if isinstance(batch, ReferentError):
+            raise batch
+        yield batch
+
+
+class _Reporting(TorchDataset[Batch | ReferentError]):
+    """Hands a user's error back as it is; raised in a worker it would arrive wrapped in that worker's traceback."""
+
+    def __init__(self, batches: Batches) -> None:
+        self.batches = batches
+
+    def __getitem__(self, key: tuple[int, int]) -> Batch | ReferentError:
+        try:
+            return self.batches[key]
+        except ReferentError as error:
+            return error
 
 
 def _prepare_worker(_: int) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -16,13 +17,11 @@ from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwar
 from rich.console import Console
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.swa_utils import AveragedModel
 
-from referent import weights
 from referent.errors import RecipeError, TrainingError
-from referent.files import atomic_path
 from referent.models.base import Batch, SegmentationModel
-from referent.training.checkpoint import Checkpoints, Progress, check_same
+from referent.training.averaging import averaged
+from referent.training.checkpoint import Checkpoints, check_same
 from referent.training.interrupt import Interrupts
 from referent.training.journal import Journal
 from referent.training.loading import Batches, loader
@@ -31,13 +30,12 @@ from referent.training.optimiser import build_optimiser, clip_gradients, trainin
 from referent.training.plan import Plan, make_plan
 from referent.training.randomness import random_state, restore_random_state, seed_process
 from referent.training.recipe import Recipe
+from referent.training.results import FINAL, Results
 from referent.training.schedule import learning_rate
-from referent.training.validation import Evaluate, Verdict, validate
+from referent.training.validation import Evaluate
 
 # Other processes wait while the first one validates.
 PATIENCE = timedelta(hours=6)
-Tensors: TypeAlias = tuple[Tensor, ...] | list[Tensor]
-FINAL, BEST = "final.safetensors", "best.safetensors"
 
 
 @dataclass(frozen=True)
@@ -120,7 +118,8 @@ class _Training:
         evaluate: Evaluate | None,
     ) -> None:
         self.plan, self.recipe, self.accelerator = plan, plan.recipe, accelerator
-        self.checkpoints, self.journal, self.interrupts, self.evaluate = checkpoints, journal, interrupts, evaluate
+        self.checkpoints, self.journal, self.interrupts = checkpoints, journal, interrupts
+        self.results = Results(plan, checkpoints, journal, evaluate, accelerator.device)
         self.processes, self.process = accelerator.num_processes, accelerator.process_index
         recipe = self.recipe
         self.parts = self.processes * recipe.accumulate
@@ -139,12 +138,12 @@ class _Training:
                 raise RecipeError("sync_batchnorm: works between GPUs only; set sync_batchnorm=false")
             objective = nn.SyncBatchNorm.convert_sync_batchnorm(objective)  # type: ignore[no-untyped-call]
         objective.to(accelerator.device)
-        self.ema = AveragedModel(self.model, multi_avg_fn=_moving_average(recipe.ema)) if recipe.ema else None
+        self.ema = averaged(self.model, recipe.ema) if recipe.ema else None
         self.inner = objective
         self.optimiser: Optimizer = build_optimiser(plan.groups(), recipe.optimiser)
         self.objective: nn.Module = accelerator.prepare_model(objective)
-        self.progress = Progress()
         self.newest: Path | None = None
+        self.ids: tuple[str, ...] = ()
         self.bad_ids: tuple[str, ...] = ()
         self.norm = 0.0
         self.sums: dict[str, Tensor] = {}
@@ -169,7 +168,7 @@ class _Training:
         training_mode(self.inner)
         batches = self._batches(done)
         self.since = (time.monotonic(), done)
-        if saved is not None and self._due(done, self.plan.validate_every) and self.progress.validated < done:
+        if saved is not None and self._due(done, self.plan.validate_every) and self.results.progress.validated < done:
             # Killed between a checkpoint and its validation.
             self._validate(done)
         while done < total:
@@ -191,9 +190,11 @@ class _Training:
                         self._validate(done)
                 except KeyboardInterrupt:
                     return self._outcome(done, interrupted=True)
-        exported = self._export(FINAL, done)
+        exported = recipe.output / FINAL
+        if self.accelerator.is_main_process:
+            self.results.export(self._averaged(), FINAL, done)
         self.accelerator.wait_for_everyone()
-        self.journal.write("end", done, best=self.progress.best, best_step=self.progress.best_step)
+        self.journal.write("end", done, best=self.results.progress.best, best_step=self.results.progress.best_step)
         return self._outcome(done, weights=exported)
 
     def _differentiate(self, step: int, batches: Iterator[Batch]) -> None:
@@ -203,6 +204,7 @@ class _Training:
             group["lr"] = learning_rate(
                 recipe, step, self.plan.order.steps_per_epoch, self.plan.total, group["lr_scale"]
             )
+        self.ids = ()
         for index in range(recipe.accumulate):
             batch = next(batches).to(self.accelerator.device)
             if recipe.channels_last:
@@ -211,6 +213,7 @@ class _Training:
             with contextlib.nullcontext() if last else self.accelerator.no_sync(self.objective):
                 losses = self.objective(batch, step, self.process * recipe.accumulate + index)
                 (losses[TOTAL] / recipe.accumulate).backward()
+            self.ids += batch.ids
             if not torch.isfinite(losses[TOTAL]):
                 self.bad_ids += batch.ids
             for name, value in losses.items():
@@ -221,8 +224,11 @@ class _Training:
         """Whether to stop after this step, agreed between all processes.
 
         Raises:
-            TrainingError: the loss of some process is not finite; the optimiser has not moved yet.
+            TrainingError: the loss of some process, or the gradient, is not finite; the optimiser has not moved yet.
         """
+        self.norm = clip_gradients(self.inner, self.recipe.optimiser.clip)
+        if not math.isfinite(self.norm) and not self.bad_ids:
+            self.bad_ids = self.ids
         bad, stop = bool(self.bad_ids), self.interrupts.asked
         if self.processes > 1:
             flags = torch.tensor([bad, stop], dtype=torch.float32, device=self.accelerator.device)
@@ -233,7 +239,6 @@ class _Training:
         return stop
 
     def _move(self) -> None:
-        self.norm = clip_gradients(self.inner, self.recipe.optimiser.clip)
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
         if self.ema is not None:
@@ -244,7 +249,8 @@ class _Training:
             return f"step {done}: the loss is not finite on another process, whose message names the samples"
         self.journal.write("not finite", done, ids=list(self.bad_ids))
         return (
-            f"step {done}: the loss is not finite (NaN or infinite); the batch's samples: {', '.join(self.bad_ids)}; "
+            f"step {done}: the loss or its gradient is not finite (NaN or infinite); "
+            f"the batch's samples: {', '.join(self.bad_ids)}; "
             f"weights of before are in the newest checkpoint in {self.recipe.output}"
         )
 
@@ -298,76 +304,17 @@ class _Training:
             self.ema.load_state_dict(saved["ema"])
         if self.process < len(saved["random"]):
             restore_random_state(saved["random"][self.process])
-        self.progress = self.checkpoints.read_progress()
+        self.results.restore()
         self.newest = self.checkpoints.all()[-1]
         step: int = saved["step"]
         return step
 
     def _validate(self, done: int) -> None:
-        """Scores, pictures, and the best weights so far; the first process works, the others wait."""
-        if self.accelerator.is_main_process and self.evaluate is not None and self.plan.validation:
-            began = time.monotonic()
-            verdict = validate(
-                self._averaged(),
-                self.plan.preparation,
-                self.recipe.model.name,
-                self.accelerator.device,
-                self.plan.validation,
-                self.evaluate,
-                self.recipe.select,
-            )
-            best = self.progress.best is None or verdict.selected > self.progress.best
-            if best and self.newest is not None:
-                self.checkpoints.mark_best(self.newest)
-                self._export(BEST, done)
-            self.progress = Progress(
-                done, done if best else self.progress.best_step, verdict.selected if best else self.progress.best
-            )
-            self.checkpoints.write_progress(self.progress)
-            self._show(done, verdict, time.monotonic() - began)
+        """The first process works, the others wait."""
+        if self.accelerator.is_main_process and self.newest is not None:
+            self.results.judge(self._averaged(), done, self.newest)
         self.accelerator.wait_for_everyone()
         self.since = (time.monotonic(), done)
-
-    def _show(self, done: int, verdict: Verdict, seconds: float) -> None:
-        path = self.recipe.output / "predictions" / f"step-{done:08d}.jpg"
-        try:
-            path.parent.mkdir(exist_ok=True)
-            with atomic_path(path) as temporary:
-                verdict.picture.save(temporary, format="JPEG", quality=88)
-        except OSError as error:
-            raise TrainingError(f"{path}: cannot be written: {error.strerror}; --resume goes on") from error
-        self.journal.show_picture(done, "predictions", verdict.picture)
-        self.journal.write(
-            "validation",
-            done,
-            scores=verdict.scores,
-            selected=verdict.selected,
-            seconds=round(seconds, 2),
-            best=self.progress.best,
-            best_step=self.progress.best_step,
-        )
-        self.journal.say(
-            f"step {done}: {self.recipe.select} {verdict.selected:.4f} "
-            f"(best {self.progress.best:.4f} at step {self.progress.best_step}); {path}"
-        )
-
-    def _export(self, name: str, done: int) -> Path:
-        """The weights as a file that `referent.load` takes, written by the first process; the others do not wait."""
-        path = self.recipe.output / name
-        if self.accelerator.is_main_process:
-            header = weights.Header(
-                name=self.recipe.model.name,
-                family=self.recipe.model.family,
-                config=self.plan.config.model_dump(mode="json"),
-                preparation=self.plan.preparation.model_dump(mode="json"),
-                extra={"training": {"step": done, "recipe": self.recipe.plain()}},
-            )
-            try:
-                weights.write(path, self._averaged().state_dict(), header)
-            except OSError as error:
-                reason = error.strerror or error
-                raise TrainingError(f"{path}: cannot be written: {reason}; --resume goes on") from error
-        return path
 
     def _averaged(self) -> SegmentationModel:
         """What is validated and exported."""
@@ -396,20 +343,8 @@ class _Training:
     def _outcome(self, done: int, weights: Path | None = None, interrupted: bool = False) -> Outcome:
         if interrupted:
             self.journal.write("interrupted", done)
-        return Outcome(done, self.plan.total, weights, self.newest, self.progress.best, interrupted)
+        return Outcome(done, self.plan.total, weights, self.newest, self.results.progress.best, interrupted)
 
 
 def _channels_last(batch: Batch) -> Batch:
     return replace(batch, image=batch.image.contiguous(memory_format=torch.channels_last))
-
-
-def _moving_average(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
-    """Exponential moving average whose first steps forget faster, so that the random beginning does not linger:
-    the decay of step t is min(decay, (1 + t) / (10 + t)), as in TensorFlow's ExponentialMovingAverage."""
-
-    @torch.no_grad()
-    def update(averaged: Tensors, current: Tensors, count: Tensor | int) -> None:
-        steps = float(count)
-        torch._foreach_lerp_(averaged, current, 1 - min(decay, (1 + steps) / (10 + steps)))
-
-    return update
