@@ -1,0 +1,81 @@
+"""Parts of which the inference forms of models are made: small, without gradients, channels-last."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from referent.layers.packed import PackedConv, PackedLinear
+from referent.layers.winograd import WinogradConv
+
+# Multiplications from which Winograd's transforms pay for themselves, measured in benchmarks/cris_speed.py.
+_WINOGRAD_FROM = 128 * 128 * 52 * 52
+
+
+def conv3(weight: Tensor, bias: Tensor, side: int, dtype: torch.dtype) -> WinogradConv | PackedConv:
+    """A 3x3 convolution with ReLU for maps of about `side` pixels a side."""
+    out_channels, in_channels = weight.shape[:2]
+    if dtype == torch.float32 and out_channels * in_channels * side * side >= _WINOGRAD_FROM and in_channels >= 128:
+        return WinogradConv(weight, bias, relu=True)
+    return PackedConv(weight.to(dtype), bias.to(dtype), relu=True, side=side, padding=1)
+
+
+def conv1(weight: Tensor, bias: Tensor, side: int, dtype: torch.dtype, relu: bool = True) -> PackedConv:
+    """A 1x1 convolution for maps of about `side` pixels a side."""
+    return PackedConv(weight.to(dtype), bias.to(dtype), relu, side)
+
+
+def rows_of(feature_map: Tensor) -> Tensor:
+    """(N, C, h, w) channels-last -> (N, h * w, C), without a copy."""
+    return feature_map.permute(0, 2, 3, 1).flatten(1, 2)
+
+
+def map_of(rows: Tensor, height: int, width: int) -> Tensor:
+    """(N, h * w, C) -> (N, C, h, w) channels-last, without a copy."""
+    return rows.reshape(len(rows), height, width, -1).permute(0, 3, 1, 2)
+
+
+class Norm:
+    """A LayerNorm whose weights are in `dtype`."""
+
+    def __init__(self, norm: nn.LayerNorm, dtype: torch.dtype) -> None:
+        self.shape, self.eps = norm.normalized_shape, norm.eps
+        self.weight, self.bias = norm.weight.detach().to(dtype), norm.bias.detach().to(dtype)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """(..., C) -> (..., C)."""
+        return F.layer_norm(x, self.shape, self.weight, self.bias, self.eps)
+
+
+def fused(layers: list[nn.Linear], dtype: torch.dtype) -> PackedLinear:
+    """Several linear layers of one input as one."""
+    weight = torch.cat([layer.weight.detach() for layer in layers])
+    return PackedLinear(weight.to(dtype), torch.cat([layer.bias.detach() for layer in layers]).to(dtype))
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, heads: int, keep: Tensor | None = None, causal: bool = False) -> Tensor:
+    """Attention of projected q (N, Q, C) on k and v (N, K, C); `keep` (N, K) is False at keys not to be seen."""
+
+    def split(x: Tensor) -> Tensor:
+        return x.reshape(*x.shape[:2], heads, -1).transpose(1, 2)
+
+    mask = None if keep is None else keep[:, None, None, :]
+    mixed = F.scaled_dot_product_attention(split(q), split(k), split(v), attn_mask=mask, is_causal=causal)
+    return mixed.transpose(1, 2).flatten(2)
+
+
+def folded(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    """Weight and bias of the convolution that equals `norm(convolution(x))` in evaluation."""
+    scale, shift = affine(norm)
+    weight = convolution.weight.detach() * scale[:, None, None, None]
+    return weight, shift if convolution.bias is None else shift + scale * convolution.bias.detach()
+
+
+def affine(norm: nn.BatchNorm1d | nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    """Scale and shift of a batch norm in evaluation."""
+    mean, variance = norm.running_mean, norm.running_var
+    assert mean is not None
+    assert variance is not None
+    scale = norm.weight.detach() / (variance + norm.eps).sqrt()
+    return scale, norm.bias.detach() - mean * scale
