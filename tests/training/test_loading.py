@@ -5,12 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from training_tiny import make_data
+from training_tiny import TINY_CRIS, make_data
 
 from referent.data.augment import Augment
 from referent.data.loading import open_dataset
 from referent.data.sample import Sample
 from referent.errors import PictureError
+from referent.models.base import Batch
+from referent.models.cris.config import CRISConfig
+from referent.models.cris.model import CRIS
 from referent.preparation import Preparation
 from referent.reference import Reference
 from referent.training.loading import Augmentation, Batches, gather, loader, trim
@@ -84,3 +87,14 @@ def test_a_picture_that_cannot_be_read_is_named_in_one_line(tmp_path: Path, work
 def test_tokens_are_cut_to_the_longest_phrase_and_a_bang_inside_is_kept() -> None:
     tokens = torch.tensor([[9, 0, 4, 7, 0, 0], [9, 4, 7, 0, 0, 0]])
     assert trim(tokens).tolist() == [[9, 0, 4, 7], [9, 4, 7, 0]]
+
+
+def test_cris_answers_the_same_for_cut_tokens() -> None:
+    torch.manual_seed(0)
+    model = CRIS(CRISConfig.model_validate(TINY_CRIS)).eval()
+    image, phrases = torch.randn(2, 3, 64, 64), ["a cat", "the second dog from the left"]
+    tokens = PREPARATION.tokens(phrases)
+    assert trim(tokens).shape[1] < tokens.shape[1]
+    with torch.inference_mode():
+        whole, cut = (model(Batch.paired(image, given)).logits for given in (tokens, trim(tokens)))
+    assert torch.allclose(whole, cut, atol=1e-5)

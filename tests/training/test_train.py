@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 from typing import Any
@@ -281,3 +282,42 @@ def test_a_terminal_gets_a_bar_with_loss_and_time_left(family: None, data: Path,
     shown = terminal.file.getvalue()  # type: ignore[attr-defined]
     assert "6/6" in shown
     assert "text_to_pixel" in shown
+
+
+def test_a_gradient_that_is_not_finite_stops_before_the_weights_move(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losses, calls = Tiny.losses, iter(range(1, 100))
+
+    def steep(self: Tiny, batch: Batch, output: Output) -> dict[str, Tensor]:
+        found = losses(self, batch, output)
+        # Finite, with the infinite slope of a square root at 0.
+        steps = (output.logits * 0).sum().sqrt() if next(calls) == 3 else 0.0
+        return {name: value + steps for name, value in found.items()}
+
+    monkeypatch.setattr(Tiny, "losses", steep)
+    with pytest.raises(TrainingError, match=r"step 3: the gradient is not finite"):
+        run("out")
+    newest = torch.load(tmp_path / "out" / "step-00000002.pt", weights_only=True)
+    assert all(bool(value.isfinite().all()) for value in newest["objective"].values())
+
+
+def test_a_disk_that_fills_up_stops_the_training_and_more_room_lets_it_go_on(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save, full = torch.save, [False]
+
+    def filling(state: dict[str, Any], path: Path) -> None:
+        if state["step"] == 4 and full[0]:
+            path.write_bytes(b"half")
+            raise OSError(errno.ENOSPC, "No space left on device")
+        save(state, path)
+
+    monkeypatch.setattr(torch, "save", filling)
+    whole = run("whole")
+    full[0] = True
+    with pytest.raises(TrainingError, match=r"No space left on device.*step-00000003\.pt stands, --resume goes on"):
+        run("out")
+    assert not list((tmp_path / "out").glob("step-00000004*"))
+    full[0] = False
+    assert same(final(run("out", resume=True)), final(whole))

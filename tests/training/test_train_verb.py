@@ -7,26 +7,16 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 from training_processes import ENVIRONMENT, finish, wait_for_step
-from training_tiny import recipe
+from training_tiny import TINY_CRIS, recipe
 from typer.testing import CliRunner
 
 import referent
 from referent.cli.main import app
 from referent.errors import RecipeError
-
-TINY_CRIS: dict[str, Any] = {
-    "image": {"kind": "clip-resnet", "blocks": [1, 1, 1, 1], "width": 8, "embed": 16, "grid": 2},
-    "text": {"vocabulary": 49408, "width": 8, "layers": 1, "heads": 2, "context": 12, "embed": 16},
-    "neck": {"channels": [8, 16, 16]},
-    "decoder": {"layers": 1, "heads": 2, "feedforward": 16},
-    "projector": {"hidden": 8, "width": 8},
-    "presence": True,
-}
 
 
 @pytest.fixture

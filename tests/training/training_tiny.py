@@ -23,6 +23,14 @@ from referent.training.loop import Outcome
 COLOURS = {"red": (220, 30, 30), "green": (30, 200, 30), "blue": (40, 40, 230)}
 SIDE = 32
 Run = Callable[..., Outcome]
+TINY_CRIS: dict[str, Any] = {
+    "image": {"kind": "clip-resnet", "blocks": [1, 1, 1, 1], "width": 8, "embed": 16, "grid": 2},
+    "text": {"vocabulary": 49408, "width": 8, "layers": 1, "heads": 2, "context": 12, "embed": 16},
+    "neck": {"channels": [8, 16, 16]},
+    "decoder": {"layers": 1, "heads": 2, "feedforward": 16},
+    "projector": {"hidden": 8, "width": 8},
+    "presence": True,
+}
 
 
 class TinyConfig(BaseModel):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -42,11 +42,14 @@ def train(
     from referent.training.loop import train as run
 
     outcome = run(read, resume=resume, evaluate=_scores)
+    speaks = os.environ.get("RANK", "0") == "0"  # torchrun's number of this process
     if outcome.interrupted:
         again = " ".join(["referent train", recipe, *(overrides or []), "--resume"])
-        typer.echo(f"stopped after step {outcome.step} of {outcome.total}; to go on: {again}", err=True)
+        if speaks:
+            typer.echo(f"stopped after step {outcome.step} of {outcome.total}; to go on: {again}", err=True)
         raise typer.Exit(INTERRUPTED)
-    typer.echo(str(Path(outcome.weights or "")))
+    if speaks:
+        typer.echo(str(outcome.weights))
 
 
 def _scores(segmenter: Segmenter, dataset: Dataset) -> Mapping[str, float]:

@@ -227,15 +227,19 @@ class _Training:
             TrainingError: the loss of some process, or the gradient, is not finite; the optimiser has not moved yet.
         """
         self.norm = clip_gradients(self.inner, self.recipe.optimiser.clip)
-        if not math.isfinite(self.norm) and not self.bad_ids:
-            self.bad_ids = self.ids
-        bad, stop = bool(self.bad_ids), self.interrupts.asked
+        flags = [bool(self.bad_ids), not math.isfinite(self.norm), self.interrupts.asked]
         if self.processes > 1:
-            flags = torch.tensor([bad, stop], dtype=torch.float32, device=self.accelerator.device)
-            anywhere = self.accelerator.reduce(flags, reduction="sum")
-            bad, stop = bool(anywhere[0] > 0), bool(anywhere[1] > 0)
-        if bad:
-            raise TrainingError(self._not_finite(step + 1))
+            told = torch.tensor(flags, dtype=torch.float32, device=self.accelerator.device)
+            flags = [count > 0 for count in self.accelerator.reduce(told, reduction="sum").tolist()]
+        bad_loss, bad_gradient, stop = flags
+        if bad_loss or bad_gradient:
+            # A loss points at its batch; a gradient, which is a mean, only at all of them.
+            ids = [name for part in self._gather(self.bad_ids if bad_loss else self.ids) for name in part]
+            self.journal.write("not finite", step + 1, ids=ids)
+            raise TrainingError(
+                f"step {step + 1}: the {'loss' if bad_loss else 'gradient'} is not finite (NaN or infinite); "
+                f"the batch's samples: {', '.join(ids)}; the newest checkpoint in {self.recipe.output} is of before"
+            )
         return stop
 
     def _move(self) -> None:
@@ -244,15 +248,13 @@ class _Training:
         if self.ema is not None:
             self.ema.update_parameters(self.model)
 
-    def _not_finite(self, done: int) -> str:
-        if not self.bad_ids:
-            return f"step {done}: the loss is not finite on another process, whose message names the samples"
-        self.journal.write("not finite", done, ids=list(self.bad_ids))
-        return (
-            f"step {done}: the loss or its gradient is not finite (NaN or infinite); "
-            f"the batch's samples: {', '.join(self.bad_ids)}; "
-            f"weights of before are in the newest checkpoint in {self.recipe.output}"
-        )
+    def _gather(self, value: Any) -> list[Any]:
+        """The value of every process, in order."""
+        values: list[Any] = [value]
+        if self.processes > 1:
+            values *= self.processes
+            torch.distributed.all_gather_object(values, value)
+        return values
 
     def _report(self, done: int) -> None:
         """Means since the last report, over all processes."""
@@ -275,11 +277,7 @@ class _Training:
 
     def _save(self, done: int) -> None:
         """A checkpoint, written by the first process."""
-        states = [random_state()]
-        if self.processes > 1:
-            gathered: list[Any] = [None] * self.processes
-            torch.distributed.all_gather_object(gathered, states[0])
-            states = gathered
+        states = self._gather(random_state())
         if self.accelerator.is_main_process:
             began = time.monotonic()
             self.newest = self.checkpoints.save(
