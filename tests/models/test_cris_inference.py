@@ -73,6 +73,12 @@ def test_it_does_not_depend_on_the_order_or_company_of_phrases() -> None:
         assert torch.allclose(alone[0], together[row], atol=1e-4)
 
 
+def test_a_model_gives_its_inference_form() -> None:
+    form = model(Cases.configurations["resnet"]).for_inference(torch.bfloat16)
+    assert isinstance(form, CRISInference)
+    assert form.dtype == torch.bfloat16
+
+
 def test_it_cannot_train() -> None:
     form = CRISInference(model(Cases.configurations["resnet"]))
     batch = Cases().batch(1, 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -77,6 +78,17 @@ class CRIS(SegmentationModel):
         logits = self.projector(decoded, state, (detail[0], detail[1]) if detail else None)
         presence = self.presence(decoded, state, logits) if self.presence is not None else None
         return Output(logits, presence)
+
+    def for_inference(self, dtype: torch.dtype = torch.float32, size: int = 416) -> SegmentationModel:
+        """The same function in fewer operations, for answering on a CPU: see `CRISInference`.
+
+        Args:
+            dtype: float32 (logits equal up to rounding) or bfloat16 (faster, less exact). Not to be run under autocast.
+            size: side of the pictures for which the algorithms are chosen.
+        """
+        from referent.models.cris.inference import CRISInference  # it imports this file
+
+        return CRISInference(self, dtype, size)
 
     def losses(self, batch: Batch, output: Output) -> dict[str, Tensor]:
         """`text_to_pixel` (the paper's), `dice`, and `presence` where the head exists.
