@@ -1,6 +1,7 @@
 """CRIS against recorded outputs of the official code."""
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import seeded
 import torch
 from torch import Tensor, nn
 
-from referent.models.base import Batch
+from referent.models.base import Batch, SegmentationModel
 from referent.models.cris import CRIS, CRISConfig
 from referent.models.cris.official import config_of, from_official, to_official
 
@@ -39,6 +40,10 @@ class Recording:
         self.model.load_state_dict(self.state)
         self.model.zero_grad(set_to_none=True)
         return self.model
+
+    @cache  # noqa: B019 - a recording lives as long as its module's tests
+    def fast(self) -> SegmentationModel:
+        return self.fresh().eval().for_inference()
 
     def batch(self, case: str) -> Batch:
         about = self.meta["cases"][case]
@@ -106,6 +111,12 @@ def test_logits_are_those_of_the_official_code(recording: Recording, case: str) 
     found |= {"neck": taps["neck"], "decoder": taps["decoder"].flatten(2)}
     for name, expected in recording.meta["cases"][case]["taps"].items():
         assert_brief(found[name], expected, name)
+
+
+@pytest.mark.parametrize("case", EVALUATIONS)
+def test_the_inference_form_has_the_logits_of_the_official_code(recording: Recording, case: str) -> None:
+    logits = recording.fast()(recording.batch(case)).logits
+    assert np.abs(logits.numpy() - recording.arrays[f"{case}.logits"]).max() <= TOLERANCE
 
 
 def test_a_training_step_has_the_official_loss_gradients_and_statistics(recording: Recording) -> None:
