@@ -43,14 +43,23 @@ class Engine:
         model: moved to `device` and put into evaluation mode.
         device: where to run; CUDA when there is one, else the CPU.
         dtype: float32, or bfloat16 where the machine is faster with it.
+        size: side of the pictures, for which a model's inference form may choose its algorithms.
     """
 
     def __init__(
-        self, model: SegmentationModel, device: torch.device | str | None = None, dtype: torch.dtype = torch.float32
+        self,
+        model: SegmentationModel,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype = torch.float32,
+        size: int = 416,
     ) -> None:
         self.device = device_of(device)
         self.dtype = dtype
         self.model = model.eval().to(self.device)
+        if self.device.type == "cpu":
+            self.model = model.for_inference(dtype, size)
+        # An inference form chooses the precision of every part itself.
+        self._autocast = dtype != torch.float32 and self.model is model
 
     def encode(self, image: Tensor) -> Encoded:
         """(B, 3, H, W) float32 pictures to what the model sees in them."""
@@ -77,7 +86,7 @@ class Engine:
             return output.logits.float().sigmoid(), presence
 
     def _precision(self) -> torch.autocast:
-        return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
+        return torch.autocast(self.device.type, self.dtype, enabled=self._autocast)
 
 
 def default_device() -> torch.device:

@@ -82,7 +82,7 @@ class Segmenter:
         cache_bytes: int = CACHE_BYTES,
     ) -> None:
         self.model = model
-        self.engine = Engine(model, device, dtype)
+        self.engine = Engine(model, device, dtype, preparation.size)
         self.preparation = preparation
         self.name = name
         self.presence_threshold = presence_threshold

@@ -390,7 +390,7 @@ class CLIPTextEncoder(TextEncoder):
         """(N, L) ids, L at most `context` -> (N, L, width)."""
         rows = tokens
         if self.config.reduced:
-            place = torch.searchsorted(self.kept_ids, tokens).clamp(max=self.config.vocabulary - 1)
+            place = torch.searchsorted(self.kept_ids, tokens.contiguous()).clamp(max=self.config.vocabulary - 1)
             rows = torch.where(self.kept_ids[place] == tokens, place, self.config.vocabulary)
         embedded: Tensor = self.embedding(rows) + self.positions[: tokens.shape[1]]
         return embedded

@@ -115,6 +115,19 @@ class SegmentationModel(nn.Module, ABC):
         """`answer(look_at(batch.image), batch)`."""
         return self.answer(self.look_at(batch.image), batch)
 
+    def for_inference(self, dtype: torch.dtype = torch.float32, size: int = 416) -> SegmentationModel:
+        """A form of this model that answers faster on a CPU; the model itself where there is none.
+
+        Args:
+            dtype: float32, or bfloat16 where speed matters more than the last digits.
+            size: side of the pictures for which algorithms may be chosen.
+
+        Returns:
+            A model for `look_at` and `answer` that shares or copies these weights as they are now. One that is not
+            this model itself chooses its own precision and must not run under autocast.
+        """
+        return self
+
     @abstractmethod
     def losses(self, batch: Batch, output: Output) -> dict[str, Tensor]:
         """Named scalar losses, unweighted; the recipe holds the weights. Needs `batch.target`."""

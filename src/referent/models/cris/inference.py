@@ -254,7 +254,9 @@ class CRISInference(SegmentationModel):
         if isinstance(self._image, FastResNet):
             maps = self._image(image.to(self.dtype))
         else:
-            maps = [part.to(self.dtype).contiguous(memory_format=torch.channels_last) for part in self._image(image)]
+            with torch.autocast(image.device.type, self.dtype, enabled=self.dtype != torch.float32):
+                maps = self._image(image)
+            maps = [part.to(self.dtype).contiguous(memory_format=torch.channels_last) for part in maps]
         sight = self._neck.look(*maps[-3:])
         if not self._detail:
             return sight
