@@ -79,6 +79,15 @@ def test_a_model_gives_its_inference_form() -> None:
     assert form.dtype == torch.bfloat16
 
 
+def test_many_references_go_through_in_parts() -> None:
+    cris = model(Cases.configurations["presence"])
+    batch = Cases().batch(2, 5)
+    expected, found = cris(batch), CRISInference(cris)(batch)
+    assert torch.allclose(found.logits, expected.logits, atol=1e-4)
+    assert found.presence is not None
+    assert found.presence.shape == (5,)
+
+
 def test_it_cannot_train() -> None:
     form = CRISInference(model(Cases.configurations["resnet"]))
     batch = Cases().batch(1, 2)
