@@ -78,6 +78,8 @@ def train(
     if recipe.data.val and evaluate is None:
         raise RecipeError("data.val: there is validation data, and nothing to evaluate it with")
     accelerator = Accelerator(
+        # Without an accelerator, accelerate takes the processes of `torchrun` for strangers unless told so.
+        cpu=not torch.accelerator.is_available(),
         kwargs_handlers=[
             # A model may hold parameters that no loss reaches (CLIP's logit_scale).
             DistributedDataParallelKwargs(find_unused_parameters=True),
