@@ -19,9 +19,10 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from referent.data.sample import RLE, Sample, encode
+from referent.data.sample import Sample
 from referent.evaluation.run import evaluate
 from referent.reference import Reference
+from referent.rle import RLE, encode
 from referent.segmentation import Segmentation, box_of
 
 SIZE = (480, 640)

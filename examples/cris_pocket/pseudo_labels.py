@@ -20,8 +20,8 @@ from rich.progress import track
 from safetensors.torch import load_file
 from torch.nn import functional as F
 
-from referent.data.sample import encode
 from referent.encoders.mobilenet import MobileNetV2, MobileNetV2Config, from_folded
+from referent.rle import encode
 
 VOC = (
     (

@@ -16,6 +16,7 @@ from referent.data.transforms import Letterbox
 
 if TYPE_CHECKING:
     from PIL import Image
+
     from referent.encoders.tokenizers import ClipTokenizer
 
 _Grey = Annotated[int, Field(ge=0, le=255)]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from referent.files import atomic_path
 from referent.reference import Reference
+from referent.rle import encode
 
 if TYPE_CHECKING:
     import supervision
@@ -66,12 +67,9 @@ class Segmentation:
 
     def to_coco(self) -> dict[str, Any]:
         """A COCO result: `segmentation` (RLE with text counts), `bbox` [x, y, width, height], `area`, `score`."""
-        from pycocotools import mask as coco
-
-        rle = coco.encode(np.asfortranarray(self.mask.astype(np.uint8)))
         x0, y0, x1, y1 = box_of(self.mask) or (0, 0, 0, 0)
         return {
-            "segmentation": {"size": list(self.mask.shape), "counts": rle["counts"].decode("ascii")},
+            "segmentation": encode(self.mask),
             "bbox": [x0, y0, x1 - x0, y1 - y0],
             "area": int(self.mask.sum()),
             "score": self.score,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from referent.data.sample import encode
+from referent.rle import encode
 
 SIZE = (20, 30)
 

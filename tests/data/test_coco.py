@@ -15,8 +15,8 @@ from small_data import SIZE, block, save_picture
 
 from referent.data.coco import CocoPhrase, coco_dataset, read_coco, write_coco_with_phrases
 from referent.data.loading import open_dataset
-from referent.data.sample import decode, encode
 from referent.errors import DataError
+from referent.rle import decode, encode
 
 Change = Callable[[dict[str, Any]], object]
 CocoFile = Callable[..., Path]

@@ -11,8 +11,8 @@ from PIL import Image
 from small_data import SIZE, block, save_picture
 
 from referent.data.loading import open_dataset
-from referent.data.sample import encode
 from referent.errors import DataError
+from referent.rle import encode
 
 LinesFile = Callable[..., Path]
 LEFT, RIGHT = encode(block(2, 3)), encode(block(2, 20))

@@ -16,7 +16,7 @@ from PIL import Image
 from referent.data.coco import read_coco
 from referent.data.describe.run import Settings, annotates_regions, describe
 from referent.data.loading import open_dataset
-from referent.data.sample import decode, encode
+from referent.rle import decode, encode
 
 PICTURES = {
     "row.png": [Thing("cat", 20, 100, 80, 160), Thing("cat", 130, 100, 190, 160), Thing("cat", 230, 100, 290, 160)],

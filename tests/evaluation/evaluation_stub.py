@@ -13,9 +13,10 @@ import torch
 from PIL import Image
 from torch import nn
 
-from referent.data.sample import Sample, encode
+from referent.data.sample import Sample
 from referent.errors import PictureError
 from referent.reference import Reference
+from referent.rle import encode
 from referent.segmentation import Segmentation, box_of
 
 Reply = tuple[np.ndarray, float, bool]

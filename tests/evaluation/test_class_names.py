@@ -9,8 +9,8 @@ from evaluation_stub import columns
 from PIL import Image
 
 from referent.data.coco import read_coco
-from referent.data.sample import encode
 from referent.evaluation.class_names import class_names
+from referent.rle import encode
 
 
 @pytest.fixture

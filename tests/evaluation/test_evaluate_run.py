@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from evaluation_stub import Samples, Stub, columns, sample
 
-from referent.data.sample import decode
 from referent.errors import DataError
 from referent.evaluation.run import evaluate
+from referent.rle import decode
 
 
 def drawn(*chosen: int, score: float = 0.9, found: bool = True):

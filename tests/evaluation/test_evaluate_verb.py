@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from referent.data.sample import encode
+from referent.rle import encode
 
 ABSENT = "green square"
 

@@ -9,9 +9,9 @@ from evaluation_stub import columns, sample
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from referent.data.sample import encode
 from referent.errors import DataError
 from referent.evaluation.predictions import Answer, Header, PredictionFile, read
+from referent.rle import encode
 
 HEADER = Header("toy", "abc", "float32", "data", "val", ["referent/1"], 0.5)
 SAMPLES = {str(n): sample(str(n), "ä.png", f"phrase {n} – ünï", columns(n)) for n in range(4)}

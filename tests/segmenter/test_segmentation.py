@@ -12,9 +12,9 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image
 
 import referent as rf
-from referent.data.sample import decode
 from referent.drawing import COLOURS, _grown
 from referent.reference import Reference
+from referent.rle import decode
 from referent.segmentation import Segmentation, box_of
 from referent.segmenter import Segmenter
 

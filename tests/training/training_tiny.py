@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from referent import zoo
-from referent.data.sample import encode
 from referent.models.base import Batch, Output, SegmentationModel
+from referent.rle import encode
 from referent.segmenter import Segmenter
 from referent.training.loop import Outcome
 

@@ -1,0 +1,1 @@
+"""Samples and the files that they come from. Knows nothing of models."""

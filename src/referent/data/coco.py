@@ -17,10 +17,11 @@ from typing import Any
 from referent.data.checking import OnProblem, Problems, find_file, kind_of, parse_json, read_text
 from referent.data.coco_reader import CocoReader
 from referent.data.coco_records import Coco, CocoAnnotation, CocoPhrase
-from referent.data.sample import RLE, Sample
+from referent.data.sample import Sample
 from referent.errors import DataError
 from referent.files import atomic_write
 from referent.reference import Reference
+from referent.rle import RLE
 
 
 @dataclass

@@ -8,10 +8,10 @@ from typing import Any
 
 from referent.data.checking import Problems, find_file, kind_of
 from referent.data.coco_records import DEFAULT_SPLIT, CocoAnnotation, CocoImage, CocoPhrase
-from referent.data.rle import BadMaskError, read_segmentation
 from referent.errors import BadReferenceError, DataError, PictureError
 from referent.picture import picture_size
 from referent.reference import Phrase
+from referent.rle import BadMaskError, read_segmentation
 
 
 class CocoReader:
@@ -102,7 +102,8 @@ class CocoReader:
         image_id, numbers, tags = record.get("image_id"), record.get("annotation_ids"), record.get("tags", {})
         if _among(self._other_images, image_id):
             return None
-        if _looked_up(self.images, image_id) is None:
+        image = _looked_up(self.images, image_id)
+        if image is None:
             raise DataError(f"`image_id` {image_id!r} is no image of the file")
         if not isinstance(numbers, list):
             raise DataError(f"`annotation_ids`: expected a list (empty: true of nothing), found {kind_of(numbers)}")
@@ -110,14 +111,14 @@ class CocoReader:
             if _among(self._other_annotations, number):
                 return None
             annotation = _looked_up(self.annotations, number)
-            if annotation is None or annotation.image_id != image_id:
+            if annotation is None or annotation.image_id != image.id:
                 raise DataError(f"`annotation_ids`: {number!r} is no annotation of image {image_id}")
         if len(set(numbers)) < len(numbers):
             raise DataError(f"`annotation_ids`: the same annotation twice in {numbers}")
         if not isinstance(tags, dict):
             raise DataError(f"`tags`: expected an object, found {kind_of(tags)}")
         text = _phrase(record.get("phrase"))
-        return CocoPhrase(record["id"], image_id, text, tuple(numbers), {key: str(tags[key]) for key in tags})
+        return CocoPhrase(record["id"], image.id, text, tuple(numbers), {key: str(tags[key]) for key in tags})
 
     def _with_ids(self, kind: str, records: list[Any]) -> Iterator[tuple[dict[str, Any], int]]:
         """Records with whole-number ids, the first of each id."""

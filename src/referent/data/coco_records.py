@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from referent.data.sample import RLE
+from referent.rle import RLE
 
 DEFAULT_SPLIT = "train"
 """The split of a picture that names none."""

@@ -18,11 +18,11 @@ from typing import Any
 
 from referent.data.checking import OnProblem, Problems, find_file, parse_json, read_text
 from referent.data.coco_records import DEFAULT_SPLIT
-from referent.data.rle import BadMaskError, read_segmentation
-from referent.data.sample import RLE, Sample, encode
+from referent.data.sample import Sample
 from referent.errors import DataError, ReferentError
 from referent.picture import picture_size, read_mask
 from referent.reference import Phrase, Reference
+from referent.rle import RLE, BadMaskError, encode, read_segmentation
 
 
 @dataclass

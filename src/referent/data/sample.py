@@ -5,35 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, TypedDict
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from referent.reference import Reference
-
-
-class RLE(TypedDict):
-    """COCO's run-length encoding, compressed: `size` is [height, width], `counts` an ASCII string."""
-
-    size: list[int]
-    counts: str
-
-
-def decode(rle: RLE) -> NDArray[np.bool_]:
-    """RLE to (H, W) bool."""
-    from pycocotools import mask as coco_mask
-
-    decoded: NDArray[np.uint8] = coco_mask.decode({"size": rle["size"], "counts": rle["counts"].encode("ascii")})
-    return decoded.astype(bool)
-
-
-def encode(mask: NDArray[np.bool_]) -> RLE:
-    """(H, W) bool to RLE with a text `counts`, ready for JSON."""
-    from pycocotools import mask as coco_mask
-
-    rle: dict[str, Any] = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
-    return {"size": [int(side) for side in rle["size"]], "counts": rle["counts"].decode("ascii")}
+from referent.rle import RLE, decode
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Pixels or tokens to features, and the public weights of the encoders."""

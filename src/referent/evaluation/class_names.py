@@ -10,8 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from referent.data.coco_records import Coco
-from referent.data.sample import RLE, Sample
+from referent.data.sample import Sample
 from referent.reference import Reference
+from referent.rle import RLE
 
 
 @dataclass

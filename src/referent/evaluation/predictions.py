@@ -13,8 +13,9 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from referent.data.sample import RLE, Sample
+from referent.data.sample import Sample
 from referent.errors import DataError
+from referent.rle import RLE
 
 FORMAT = 1
 

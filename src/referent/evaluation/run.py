@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from referent.data.sample import Dataset, Sample, encode
+from referent.data.sample import Dataset, Sample
 from referent.errors import DataError, ReferentError
 from referent.evaluation import metrics, result
 from referent.evaluation.predictions import Answer, Header, PredictionFile
 from referent.evaluation.protocols import Protocol, find
 from referent.evaluation.result import Bootstrap, Case, Failure, ProtocolScores, Result, Scores
 from referent.evaluation.selection import Where, select
+from referent.rle import encode
 
 if TYPE_CHECKING:
     from referent.segmentation import Segmentation

@@ -1,4 +1,6 @@
-"""What every trained model takes and returns. Models see tensors only: no paths, no PIL, no tokenizer, no device choice.
+"""What every trained model takes and returns.
+
+Models see tensors only: no paths, no PIL, no tokenizer, no device choice.
 
 Shape letters: B pictures, N references, L tokens, H x W the input size, h x w the size of the mask logits.
 """
@@ -59,9 +61,7 @@ class Batch:
     def to(self, device: torch.device | str) -> Batch:
         """The same batch with every tensor on `device`."""
         moved: dict[str, Any] = {
-            f.name: getattr(self, f.name).to(device)
-            for f in fields(self)
-            if isinstance(getattr(self, f.name), Tensor)
+            f.name: getattr(self, f.name).to(device) for f in fields(self) if isinstance(getattr(self, f.name), Tensor)
         }
         return replace(self, **moved, extra={name: value.to(device) for name, value in self.extra.items()})
 

@@ -1,0 +1,1 @@
+"""The weights that ship inside the package, each with its card."""

@@ -84,7 +84,7 @@ def train(
             # A model may hold parameters that no loss reaches (CLIP's logit_scale).
             DistributedDataParallelKwargs(find_unused_parameters=True),
             InitProcessGroupKwargs(timeout=PATIENCE),
-        ]
+        ],
     )
     checkpoints = Checkpoints(recipe.output, recipe.keep)
     if accelerator.is_main_process:

@@ -16,9 +16,9 @@ from referent.data.describe.facts import Scene, measure
 from referent.data.describe.meanings import Meanings
 from referent.data.describe.nouns import Vocabulary
 from referent.data.describe.selection import Said, select
-from referent.data.sample import decode
 from referent.errors import PictureError
 from referent.picture import read_picture
+from referent.rle import decode
 
 # Larger pictures are measured shrunk to this longer side; margins are far wider than what that moves.
 LONGER_SIDE = 448

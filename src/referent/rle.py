@@ -1,21 +1,47 @@
-"""Masks as data files write them (compressed RLE, plain RLE, polygons), checked and made one kind."""
+"""Masks as run lengths: made, read back, and taken from what data files hold (compressed, plain, polygons)."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
-
-from referent.data.sample import RLE
 
 # A character holds 5 bits; 7 of them hold any count of a picture below 2**31 pixels, with its sign.
 _MOST_CHARACTERS = 7
 
 
+class RLE(TypedDict):
+    """COCO's run-length encoding, compressed: `size` is [height, width], `counts` an ASCII string."""
+
+    size: list[int]
+    counts: str
+
+
 class BadMaskError(ValueError):
     """A mask that cannot be used; the message says what was found and expected."""
+
+
+def encode(mask: NDArray[np.bool_]) -> RLE:
+    """(H, W) bool to RLE, ready for JSON."""
+    from pycocotools import mask as coco_mask
+
+    rle: dict[str, Any] = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
+    return {"size": [int(side) for side in rle["size"]], "counts": rle["counts"].decode("ascii")}
+
+
+def decode(rle: RLE) -> NDArray[np.bool_]:
+    """RLE to (H, W) bool.
+
+    Raises:
+        BadMaskError: malformed counts.
+        ValueError: counts that do not cover `size`.
+    """
+    height, width = rle["size"]
+    runs = decompress(rle["counts"])
+    columns = np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(width, height)
+    return columns.T
 
 
 def read_segmentation(value: Any, size: tuple[int, int]) -> RLE:
@@ -53,11 +79,6 @@ def read_segmentation(value: Any, size: tuple[int, int]) -> RLE:
 
     packed = coco_mask.frPyObjects({"size": [height, width], "counts": value["counts"]}, height, width)
     return {"size": [height, width], "counts": packed["counts"].decode("ascii")}
-
-
-def area(rle: RLE) -> int:
-    """Pixels of the mask."""
-    return int(decompress(rle["counts"])[1::2].sum())
 
 
 def decompress(counts: str) -> NDArray[np.int64]:

@@ -1,4 +1,4 @@
-"""Masks as data files write them."""
+"""Masks as run lengths."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from referent.data.rle import BadMaskError, area, decompress, read_segmentation
-from referent.data.sample import decode, encode
+from referent.rle import BadMaskError, decode, decompress, encode, read_segmentation
 
 masks = arrays.arrays(bool, arrays.array_shapes(min_dims=2, max_dims=2, max_side=40))
 
@@ -30,7 +29,19 @@ def runs_of(mask: np.ndarray) -> list[int]:
 def test_compressed_counts_are_read_as_they_are_defined(mask: np.ndarray) -> None:
     rle = encode(mask)
     assert decompress(rle["counts"]).tolist() == runs_of(mask)
-    assert area(rle) == mask.sum()
+    assert (decode(rle) == mask).all()
+
+
+@pytest.mark.filterwarnings("error")
+def test_reading_masks_warns_of_nothing() -> None:
+    mask = np.eye(7, 5, dtype=bool)
+    assert (decode(encode(mask)) == mask).all()
+
+
+def test_counts_that_do_not_cover_the_picture_are_refused() -> None:
+    rle = encode(np.eye(7, 5, dtype=bool))
+    with pytest.raises(ValueError, match="cannot reshape"):
+        decode({**rle, "size": [7, 6]})
 
 
 @settings(deadline=None)
