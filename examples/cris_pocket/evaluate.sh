@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# The result files behind the tables of README and model card: evaluate.sh DATA, after train.sh wrote work/*/phrases.json.
+set -euo pipefail
+data=${1:?DATA: folder with coco, clothing, car_parts, cats and people}
+results=benchmarks/results
+mkdir -p "$results"
+
+for set in coco clothing car_parts cats people; do
+    where=()
+    [ "$set" = coco ] && where=(--where name=@voc)
+    referent evaluate cris-pocket "$data/$set/instances.json" --split val --class-names --kind name "${where[@]}" \
+        --protocol referent-masks,referent,cris --out "$results/pocket-names-$set.json"
+done
+for set in coco cats; do
+    referent evaluate cris-pocket "work/$set/phrases.json" --split val \
+        --kind position --kind order --kind size --kind colour --kind relation --kind combined \
+        --protocol referent-masks,referent,cris --out "$results/pocket-instances-$set.json"
+done
+for set in coco clothing car_parts cats; do
+    referent evaluate cris-pocket "work/$set/phrases.json" --split val \
+        --protocol referent,referent-masks,cris --out "$results/pocket-all-$set.json"
+done
+for set in coco clothing car_parts cats people; do
+    where=()
+    [ "$set" = coco ] && where=(--where name=@voc)
+    referent evaluate cris-pocket "$data/$set/instances.json" --split val --class-names --kind name "${where[@]}" \
+        --protocol referent-masks --dtype bf16 --out "$results/pocket-bf16-names-$set.json"
+done
