@@ -17,6 +17,10 @@ check: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python benchmarks/tables.py --check
+
+tables: $(STAMP)
+	$(BIN)/python benchmarks/tables.py
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .

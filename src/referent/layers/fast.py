@@ -9,7 +9,8 @@ from torch.nn import functional as F
 from referent.layers.packed import PackedConv, PackedLinear
 from referent.layers.winograd import WinogradConv
 
-# Multiplications from which Winograd's transforms pay for themselves, measured in benchmarks/cris_speed.py.
+# Products of channels and pixels from which Winograd's transforms paid for themselves in trials on two cores of a
+# server CPU; a wrong guess costs speed and nothing else.
 _WINOGRAD_FROM = 128 * 128 * 52 * 52
 
 
