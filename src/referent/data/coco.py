@@ -10,27 +10,17 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from referent.data.checking import OnProblem, Problems, find_file, kind_of, parse_json, read_text
 from referent.data.coco_reader import CocoReader
 from referent.data.coco_records import Coco, CocoAnnotation, CocoPhrase
-from referent.data.sample import Sample
+from referent.data.sample import Dataset, Sample
 from referent.errors import DataError
 from referent.files import atomic_write
 from referent.reference import Reference
 from referent.rle import RLE
-
-
-@dataclass
-class CocoDataset:
-    """The samples of a COCO file with phrases: first each annotation's own, then those of the top-level list."""
-
-    name: str
-    samples: Sequence[Sample]
-    problems: tuple[str, ...] = ()
 
 
 def read_coco(
@@ -95,8 +85,8 @@ def parse_coco(
     )
 
 
-def coco_dataset(coco: Coco) -> CocoDataset:
-    """The samples of a checked COCO file.
+def coco_dataset(coco: Coco) -> Dataset:
+    """The samples of a checked COCO file: first each annotation's own, then those of the top-level list.
 
     Ids: "<annotation>.<k>" for an annotation's k-th phrase (from 0), "p<id>" for the top-level list.
 
@@ -109,7 +99,7 @@ def coco_dataset(coco: Coco) -> CocoDataset:
             f"{coco.path}: no phrases: expected `phrases` on the annotations or at the top level; "
             "`referent describe` writes them"
         )
-    return CocoDataset(f"{coco.path.resolve().parent.name}/{coco.path.name}", samples, coco.problems)
+    return Dataset(f"{coco.path.resolve().parent.name}/{coco.path.name}", samples, coco.problems)
 
 
 def _samples(coco: Coco) -> Iterator[Sample]:

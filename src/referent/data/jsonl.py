@@ -11,32 +11,21 @@ named relative to the .jsonl file.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from referent.data.checking import OnProblem, Problems, find_file, parse_json, read_text
 from referent.data.coco_records import DEFAULT_SPLIT
-from referent.data.sample import Sample
+from referent.data.sample import Dataset, Sample
 from referent.errors import DataError, ReferentError
 from referent.picture import picture_size, read_mask
 from referent.reference import Phrase, Reference
 from referent.rle import RLE, BadMaskError, encode, read_segmentation
 
 
-@dataclass
-class JsonlDataset:
-    """The samples of a .jsonl file, in its order."""
-
-    name: str
-    samples: Sequence[Sample]
-    problems: tuple[str, ...] = ()
-
-
 def read_jsonl(
     path: Path, *, split: str | None = None, pictures: Path | None = None, on_problem: OnProblem = "raise"
-) -> JsonlDataset:
+) -> Dataset:
     """A .jsonl file, checked throughout; mask files are read, of pictures only the headers.
 
     Args:
@@ -76,7 +65,7 @@ def read_jsonl(
     found = problems.settle()
     if split is not None and split not in splits:
         raise DataError(f"{path}: no split {split!r}; there are: {', '.join(splits) or 'no lines at all'}")
-    return JsonlDataset(f"{folder.name}/{path.name}", list(samples.values()), found)
+    return Dataset(f"{folder.name}/{path.name}", list(samples.values()), found)
 
 
 class _Lines:

@@ -28,7 +28,7 @@ def open_dataset(
     """
     text = read_text(path)
     if _is_lines(text, path):
-        dataset: Dataset = read_jsonl(path, split=split, pictures=pictures, on_problem=on_problem)
+        dataset = read_jsonl(path, split=split, pictures=pictures, on_problem=on_problem)
     else:
         content = parse_json(text, str(path))
         dataset = coco_dataset(parse_coco(content, path, split=split, pictures=pictures, on_problem=on_problem))

@@ -1,11 +1,10 @@
-"""The one sample type: a picture, a reference, and the masks it is true of."""
+"""The one sample type (a picture, a reference, and the masks it is true of), and sets of them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,10 +44,16 @@ class Sample:
         return union
 
 
-class Dataset(Protocol):
-    """An ordered, finite set of samples."""
+@dataclass(frozen=True)
+class Dataset:
+    """An ordered, finite set of samples.
+
+    Attributes:
+        name: printed in results: the file's name behind its folder's.
+        samples: in the file's order.
+        problems: what was left out of the file because it is wrong.
+    """
 
     name: str
-
-    @property
-    def samples(self) -> Sequence[Sample]: ...
+    samples: Sequence[Sample] = field(repr=False)
+    problems: tuple[str, ...] = ()

@@ -6,30 +6,22 @@ an absent phrase; this takes the file at its word that it annotates every object
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 from referent.data.coco_records import Coco
-from referent.data.sample import Sample
+from referent.data.sample import Dataset, Sample
 from referent.reference import Reference
 from referent.rle import RLE
 
 
-@dataclass
-class ClassNames:
-    """Samples with the tags `name` (the class) and `kind`: "name", or "none" where the picture has nothing of it."""
-
-    name: str
-    samples: Sequence[Sample]
-
-
-def class_names(coco: Coco) -> ClassNames:
+def class_names(coco: Coco) -> Dataset:
     """The class names of a checked COCO file, asked of each of its pictures, in order of picture and class.
 
+    Tags: `name` (the class) and `kind`: "name", or "none" where the picture has nothing of it.
     Underscores in names are spaces in phrases; classes of one name are one.
     """
     name = f"{coco.path.resolve().parent.name}/{coco.path.name}, class names"
-    return ClassNames(name, list(_samples(coco)))
+    return Dataset(name, list(_samples(coco)))
 
 
 def _samples(coco: Coco) -> Iterator[Sample]:

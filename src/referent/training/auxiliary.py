@@ -33,12 +33,7 @@ class Auxiliary(Protocol):
         """
 
 
-def _text_vectors(**settings: Any) -> Auxiliary:
-
-    return TextVectors(**settings)
-
-
-OBJECTIVES: dict[str, Callable[..., Auxiliary]] = {"text-vectors": _text_vectors}
+OBJECTIVES: dict[str, Callable[..., Auxiliary]] = {"text-vectors": TextVectors}
 
 
 def build_auxiliary(settings: list[dict[str, Any]]) -> list[Auxiliary]:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import torch
 from pydantic import BaseModel, ValidationError
 from torch import nn
 
 from referent import zoo
+from referent.data.augment import Augment
+from referent.data.loading import open_dataset
+from referent.data.sample import Dataset, Sample
 from referent.errors import RecipeError
 from referent.models.base import SegmentationModel
 from referent.preparation import Preparation
@@ -21,10 +24,6 @@ from referent.training.order import Order
 from referent.training.randomness import seed_process
 from referent.training.recipe import Recipe, Source
 from referent.training.start import start_from
-from referent.training.validation import Subset
-
-if TYPE_CHECKING:
-    from referent.data.sample import Sample
 
 Settings = TypeVar("Settings", bound=BaseModel)
 
@@ -53,7 +52,7 @@ class Plan:
     preparation: Preparation
     augment: Augmentation | None
     sources: Sequence[Sequence[Item]]
-    validation: Sequence[Subset]
+    validation: Sequence[Dataset]
     order: Order
     total: int
 
@@ -140,7 +139,7 @@ def make_plan(recipe: Recipe, start: bool = True) -> Plan:
         recipe.batch,
         recipe.seed,
     )
-    validation = [Subset(name, _samples(source)) for name, source in _named(recipe.data.val)]
+    validation = [Dataset(name, _samples(source)) for name, source in _named(recipe.data.val)]
     seed_process(recipe.seed, 0)
     torch.manual_seed(recipe.seed)
     model = family.model(config)
@@ -195,11 +194,7 @@ def _checked(key: str, kind: type[Settings], settings: dict[str, Any]) -> Settin
 
 
 def _augmentation(settings: dict[str, Any] | None) -> Augmentation | None:
-    if settings is None:
-        return None
-    from referent.data.augment import Augment
-
-    return _checked("data.augment", Augment, settings)
+    return None if settings is None else _checked("data.augment", Augment, settings)
 
 
 def _named(sources: Sequence[Source]) -> list[tuple[str, Source]]:
@@ -217,11 +212,7 @@ def _name(source: Source) -> str:
 
 
 def _samples(source: Source) -> list[Sample]:
-    from referent.data.loading import open_dataset
-
     samples = list(open_dataset(source.path, source.split).samples)
-    if not samples:
-        raise RecipeError(f"{source.path}: no samples" + (f" in split {source.split!r}" if source.split else ""))
     if source.limit is None:
         return samples
     pictures = list(dict.fromkeys(sample.picture for sample in samples))

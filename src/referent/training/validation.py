@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import torch
 
-from referent.data.sample import Sample
+from referent.data.sample import Dataset
 from referent.errors import RecipeError
 from referent.models.base import SegmentationModel
 from referent.training.gallery import Example, gallery
@@ -18,7 +18,6 @@ from referent.training.randomness import untouched_randomness
 if TYPE_CHECKING:
     from PIL import Image
 
-    from referent.data.sample import Dataset
     from referent.preparation import Preparation
     from referent.segmenter import Segmenter
 
@@ -30,14 +29,6 @@ class Evaluate(Protocol):
 
     def __call__(self, segmenter: Segmenter, dataset: Dataset) -> Mapping[str, float]:
         """Scores by name, larger is better for the one a recipe selects by."""
-
-
-@dataclass
-class Subset:
-    """The samples of one source that a training reads."""
-
-    name: str
-    samples: Sequence[Sample] = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -60,7 +51,7 @@ def validate(
     preparation: Preparation,
     name: str,
     device: torch.device,
-    datasets: Sequence[Subset],
+    datasets: Sequence[Dataset],
     evaluate: Evaluate,
     select: str,
 ) -> Verdict:
@@ -91,7 +82,7 @@ def validate(
         return Verdict(scores, selected, show(segmenter, datasets))
 
 
-def show(segmenter: Segmenter, datasets: Sequence[Subset]) -> Image.Image:
+def show(segmenter: Segmenter, datasets: Sequence[Dataset]) -> Image.Image:
     """The same few samples at every validation, spread evenly over the data sets."""
     every = [sample for dataset in datasets for sample in dataset.samples]
     count = min(SHOWN, len(every))
