@@ -1,5 +1,9 @@
 """The errors a user can meet. Each message names the file or field, what was found, and what was expected."""
 
+from collections.abc import Iterable
+
+NAMES_SHOWN = 6
+
 
 class ReferentError(Exception):
     """Base of every error that bad input can cause. The command line prints its message without a traceback."""
@@ -27,3 +31,10 @@ class RecipeError(ReferentError):
 
 class TrainingError(ReferentError):
     """A training that cannot go on: NaN loss, a full disk, a checkpoint of another recipe."""
+
+
+def listed(names: Iterable[str]) -> str:
+    """The first few names in order, and how many more there are, for a message."""
+    ordered = sorted(names)
+    rest = len(ordered) - NAMES_SHOWN
+    return ", ".join(ordered[:NAMES_SHOWN]) + (f" and {rest} more" if rest > 0 else "")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from referent.errors import WeightsError
+from referent.errors import NAMES_SHOWN, WeightsError, listed
 from referent.files import atomic_path
 
 FORMAT = 1
 KEY = "referent"
-NAMES_SHOWN = 6
 
 
 @dataclass(frozen=True)
@@ -137,7 +136,7 @@ def check(model: nn.Module, tensors: Mapping[str, Tensor], source: Path | str) -
     """
     own = model.state_dict()
     problems = [
-        f"{label}: {_some(names)}"
+        f"{label}: {listed(names)}"
         for label, names in (
             ("missing", own.keys() - tensors.keys()),
             ("not of this model", tensors.keys() - own.keys()),
@@ -165,12 +164,6 @@ def sha256(path: Path) -> str:
     """The file's SHA-256, 64 hexadecimal digits."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _some(names: Iterable[str]) -> str:
-    ordered = sorted(names)
-    rest = len(ordered) - NAMES_SHOWN
-    return ", ".join(ordered[:NAMES_SHOWN]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def _opened(path: Path) -> Any:

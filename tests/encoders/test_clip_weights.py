@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from referent.encoders.clip import CLIPResNet, CLIPResNetConfig, CLIPTextConfig, CLIPTextEncoder, CLIPViT, CLIPViTConfig
 from referent.encoders.clip_names import image_rows, text_rows
-from referent.encoders.clip_weights import load_clip_image, load_clip_text, read_clip, read_tensors
+from referent.encoders.clip_weights import load_clip_image, load_clip_text, read_clip
+from referent.encoders.foreign import read_foreign
 from referent.encoders.keymap import to_theirs
 from referent.errors import WeightsError
 
@@ -251,7 +252,7 @@ def test_a_pickle_with_code_never_runs(tmp_path: Path) -> None:
         archive.writestr("archive/data.pkl", pickle.dumps(Bomb(mark), protocol=2))
     for name in ("bomb.pth", "bomb.pkl", "bomb.pt"):
         with pytest.raises(WeightsError, match=name):
-            read_tensors(tmp_path / name)
+            read_foreign(tmp_path / name)
     assert not mark.exists()
 
 
@@ -270,10 +271,10 @@ def test_damaged_and_absent_files_are_named(tmp_path: Path) -> None:
 
 def test_a_tensor_beyond_its_storage_is_refused(tmp_path: Path) -> None:
     path = script({"weight": torch.zeros(4)}, tmp_path / "small.pt")
-    assert set(read_tensors(path)) == {"weight", "input_resolution", "context_length", "vocab_size"}
+    assert set(read_foreign(path)) == {"weight", "input_resolution", "context_length", "vocab_size"}
     with zipfile.ZipFile(path) as archive, zipfile.ZipFile(tmp_path / "cut.pt", "w") as cut:
         for name in archive.namelist():
             content = archive.read(name)
             cut.writestr(name, content[:8] if "/data/" in name and len(content) == 16 else content)
     with pytest.raises(WeightsError, match="damaged"):
-        read_tensors(tmp_path / "cut.pt")
+        read_foreign(tmp_path / "cut.pt")

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 COCO_NAME = "segmentations.json"
 LONGEST_NAME = 60
-SOME_FAILED = 1
 
 
 class Answers:

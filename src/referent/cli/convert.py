@@ -83,16 +83,12 @@ def _form_of(source: Path) -> Form:
 
 
 def _state(source: Path) -> dict[str, Any]:
-    """The tensors of any weight file, out of the entry and without the prefix that trainings add."""
-    from referent.encoders.clip_weights import read_tensors
+    from referent.encoders.foreign import read_foreign, state_dict_in
 
     with warnings.catch_warnings():
         # Of a pickle in an unusual protocol torch warns before it reads or refuses it; the outcome says enough.
         warnings.simplefilter("ignore", UserWarning)
-        content = read_tensors(source)
-    if isinstance(content.get("state_dict"), dict):
-        content = content["state_dict"]
-    return {str(name).removeprefix("module."): value for name, value in content.items()}
+        return state_dict_in(read_foreign(source))
 
 
 def _official_to_referent(source: Path, target: Path, context_length: int, dtype: Number | None) -> str:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from referent.cli.exit_codes import SOME_FAILED
 from referent.errors import PictureError
 
 PHOTOGRAPHS = {
@@ -25,7 +26,7 @@ def demo(
     model: Annotated[str, typer.Option("--model", "-m", help="The model to show.")] = "cris-pocket",
 ) -> None:
     """Segment scikit-image's photographs (a cat, an astronaut, a cup of coffee) by phrase; downloads nothing."""
-    from referent.cli.answers import SOME_FAILED, Answers, answer_all
+    from referent.cli.answers import Answers, answer_all
 
     folder = photographs()
     from referent.segmenter import load

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from referent.cli.exit_codes import SOME_FAILED
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -77,7 +79,7 @@ def describe(
     for error in failed:
         console.print(f"not described: {error}", style="red", markup=False, highlight=False)
     if failed:
-        raise typer.Exit(1)
+        raise typer.Exit(SOME_FAILED)
 
 
 def _report(console: Console, phrases: Sequence[CocoPhrase], speed: str) -> None:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from referent.cli.exit_codes import SOME_FAILED
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -92,7 +94,7 @@ def evaluate(
     else:
         _show(result, [path for path in (save, out, draw) if path])
     if result.failed:
-        raise typer.Exit(1)
+        raise typer.Exit(SOME_FAILED)
 
 
 def _check_writable(paths: list[Path]) -> None:

@@ -11,13 +11,11 @@ from referent.cli.convert import convert
 from referent.cli.demo import demo
 from referent.cli.describe import describe
 from referent.cli.evaluate import evaluate
+from referent.cli.exit_codes import INTERRUPTED, WRONG_CALL
 from referent.cli.models import models
 from referent.cli.segment import segment
 from referent.cli.train import train
 from referent.errors import ReferentError
-
-WRONG_CALL = 2
-INTERRUPTED = 130
 
 app = typer.Typer(
     name="referent",

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from referent.cli.exit_codes import SOME_FAILED
+
 if TYPE_CHECKING:
     from referent.reference import PictureSource
 
@@ -43,7 +45,7 @@ def segment(
     Writes a mask PNG for every phrase, an overlay PNG for every photograph and one COCO file for the run, and prints
     a line an answer.
     """
-    from referent.cli.answers import SOME_FAILED, Answers, answer_all
+    from referent.cli.answers import Answers, answer_all
     from referent.reference import Phrase
 
     phrases = [Phrase(text).text for text in phrase]

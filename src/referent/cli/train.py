@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from referent.cli.exit_codes import INTERRUPTED
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from referent.data.sample import Dataset
     from referent.segmenter import Segmenter
-
-INTERRUPTED = 130
 
 
 def train(

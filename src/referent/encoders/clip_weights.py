@@ -1,8 +1,6 @@
 """CLIP's weights from any of the forms in which people have them.
 
-* OpenAI's TorchScript archives (`RN50.pt`, `ViT-B-16.pt`): read without running code, see `torchscript.py`;
-* plain state dicts (`torch.save`), read with `weights_only=True`, which admits tensors and containers only;
-* safetensors;
+* files of any form that `foreign.py` reads (OpenAI's `RN50.pt`, state dicts, safetensors);
 * folders laid out like the hub's, and hub ids: open_clip's (`open_clip_model.safetensors`,
   `open_clip_config.json`) and transformers' (`model.safetensors`, `config.json`; ViTs only).
 
@@ -13,7 +11,6 @@ from __future__ import annotations
 
 import json
 import math
-import pickle
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -35,9 +32,9 @@ from referent.encoders.clip import (
     CLIPViTConfig,
 )
 from referent.encoders.clip_names import image_rows, openai_from_transformers, text_rows
-from referent.encoders.keymap import listed, prefixed, to_ours
-from referent.encoders.torchscript import is_torchscript, read_torchscript
-from referent.errors import WeightsError
+from referent.encoders.foreign import read_foreign, state_dict_in
+from referent.encoders.keymap import prefixed, to_ours
+from referent.errors import WeightsError, listed
 from referent.layers.position import resize_table
 
 # Best first: safetensors before pickles, open_clip's name before the general one.
@@ -67,39 +64,6 @@ class CLIPWeights:
     text: CLIPTextConfig
     image_state: dict[str, Tensor]
     text_state: dict[str, Tensor]
-
-
-def read_tensors(path: Path) -> dict[str, Any]:
-    """Whatever a weight file holds at its top level, read without running code: safetensors, TorchScript, `torch.save`.
-
-    Raises:
-        WeightsError: missing, unreadable, or a pickle with more in it than tensors and plain containers.
-    """
-    if not path.is_file():
-        raise WeightsError(f"{path}: no such weight file")
-    if path.suffix == ".safetensors":
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-
-        try:
-            return dict(load_file(path))
-        except (SafetensorError, OSError) as error:
-            raise WeightsError(f"{path}: damaged safetensors file: {error}") from error
-    if is_torchscript(path):
-        return dict(read_torchscript(path))
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise WeightsError(
-            f"{path}: refused: it holds more than tensors and plain containers, and could run code ({error})".split(
-                "\n", maxsplit=1
-            )[0]
-        ) from error
-    except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
-        raise WeightsError(f"{path}: not a weight file, or damaged: {error}") from error
-    if not isinstance(content, dict):
-        raise WeightsError(f"{path}: expected a state dict, found {type(content).__name__}")
-    return dict(content)
 
 
 def _from_folder(folder: Path) -> tuple[Path, Path | None]:
@@ -160,10 +124,7 @@ def read_clip(source: str | Path) -> CLIPWeights:
         WeightsError: not there, unsafe, damaged, not a CLIP, keys missing or left over; the message names them.
     """
     path, config = _locate(source)
-    state = read_tensors(path)
-    if isinstance(state.get("state_dict"), dict):
-        state = state["state_dict"]
-    state = {str(name).removeprefix("module."): value for name, value in state.items()}
+    state = state_dict_in(read_foreign(path))
     try:
         return clip_from_state(state, _activation(config, state))
     except WeightsError as error:

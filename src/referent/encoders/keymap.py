@@ -8,9 +8,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from referent.errors import WeightsError
+from referent.errors import WeightsError, listed
 
-_NAMED = 8  # how many names an error lists
 _COUNTER = "num_batches_tracked"  # never read by a BatchNorm with a fixed momentum; old files lack it
 
 
@@ -47,13 +46,6 @@ def _place(name: str, table: Sequence[Row]) -> tuple[str, int | None, int]:
     if row is None:
         raise WeightsError(f"no official name for {name}: the model has parts that the published one lacks")
     return row.theirs + name[len(row.ours) :], row.part, row.parts
-
-
-def listed(names: Iterable[str]) -> str:
-    """The first few names, and how many more there are."""
-    ordered = sorted(names)
-    more = f" and {len(ordered) - _NAMED} more" if len(ordered) > _NAMED else ""
-    return ", ".join(ordered[:_NAMED]) + more
 
 
 def to_ours(

@@ -34,7 +34,6 @@ class Plan:
 
     Attributes:
         recipe: what it was made from.
-        config: the model's configuration.
         model: with its starting weights, in float32 on the CPU, frozen parts frozen.
         auxiliaries: further objectives.
         preparation: pictures and phrases to tensors.
@@ -46,7 +45,6 @@ class Plan:
     """
 
     recipe: Recipe
-    config: BaseModel
     model: SegmentationModel
     auxiliaries: Sequence[Auxiliary]
     preparation: Preparation
@@ -149,7 +147,6 @@ def make_plan(recipe: Recipe, start: bool = True) -> Plan:
     total = recipe.steps if recipe.steps is not None else (recipe.epochs or 0) * order.steps_per_epoch
     return Plan(
         recipe=recipe,
-        config=config,
         model=model,
         auxiliaries=build_auxiliary(recipe.auxiliary),
         preparation=preparation,

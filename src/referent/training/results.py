@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from referent import weights
+from referent import weights, zoo
 from referent.errors import TrainingError
 from referent.files import atomic_path
 from referent.models.base import SegmentationModel
@@ -80,13 +80,8 @@ class Results:
             TrainingError: the disk is full; an earlier file of that name is untouched.
         """
         path = self.recipe.output / name
-        header = weights.Header(
-            name=self.recipe.model.name,
-            family=self.recipe.model.family,
-            config=self.plan.config.model_dump(mode="json"),
-            preparation=self.plan.preparation.model_dump(mode="json"),
-            extra={"training": {"step": step, "recipe": self.recipe.plain()}},
-        )
+        extra = {"training": {"step": step, "recipe": self.recipe.plain()}}
+        header = zoo.header(model, self.plan.preparation, self.recipe.model.name, extra)
         try:
             weights.write(path, model.state_dict(), header)
         except OSError as error:

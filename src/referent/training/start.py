@@ -7,7 +7,8 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from referent import weights, zoo
-from referent.encoders.clip_weights import load_clip_image, load_clip_text, read_clip, read_tensors
+from referent.encoders.clip_weights import load_clip_image, load_clip_text, read_clip
+from referent.encoders.foreign import read_foreign
 from referent.encoders.mobilenet import MobileNetV2, from_folded
 from referent.errors import RecipeError, WeightsError
 from referent.models.base import SegmentationModel
@@ -35,12 +36,12 @@ def start_from(model: SegmentationModel, start: Start, family: str) -> None:
     if start.image is not None:
         encoder = _part(model, "image_encoder", "start.image")
         if isinstance(encoder, MobileNetV2):
-            weights.load_into(encoder, from_folded(read_tensors(start.image)), start.image)
+            weights.load_into(encoder, from_folded(read_foreign(start.image)), start.image)
         else:
             load_clip_image(encoder, read_clip(start.image))
     if start.text is not None:
         encoder = _part(model, "text_encoder", "start.text")
-        tensors = read_tensors(start.text)
+        tensors = read_foreign(start.text)
         if tensors.keys() == encoder.state_dict().keys():
             weights.load_into(encoder, tensors, start.text)
         else:
@@ -53,7 +54,7 @@ def _whole(path: Path, family: str) -> dict[str, Tensor]:
         header, tensors = weights.read(path)
     except WeightsError as ours:
         try:
-            official: dict[str, Tensor] = zoo.FAMILIES[family].official.from_official(read_tensors(path))
+            official: dict[str, Tensor] = zoo.FAMILIES[family].official.from_official(read_foreign(path))
         except WeightsError as theirs:
             raise WeightsError(f"{ours}; nor the authors' own: {theirs}") from theirs
         return official

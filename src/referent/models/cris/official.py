@@ -13,8 +13,9 @@ from torch import Tensor
 from referent.encoders.clip import CLIPResNetConfig
 from referent.encoders.clip_names import image_rows, text_rows
 from referent.encoders.clip_weights import image_config, text_config
-from referent.encoders.keymap import Row, listed, packed_attention, prefixed, to_ours, to_theirs
-from referent.errors import WeightsError
+from referent.encoders.foreign import state_dict_in
+from referent.encoders.keymap import Row, packed_attention, prefixed, to_ours, to_theirs
+from referent.errors import WeightsError, listed
 from referent.models.cris.config import CRISConfig, DecoderConfig, NeckConfig, ProjectorConfig
 from referent.models.cris.model import CRIS
 
@@ -84,21 +85,15 @@ def table(config: CRISConfig) -> list[Row]:
     ]
 
 
-def unwrap(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
-    """The state dict inside a checkpoint of the official code: its entry `state_dict`, without `module.` prefixes.
-
-    A bare state dict is returned as it is, without the prefixes.
-
-    Raises:
-        WeightsError: neither.
-    """
-    state = checkpoint.get("state_dict", checkpoint)
-    if not isinstance(state, Mapping) or not state:
+def _tensors(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The state dict of a checkpoint of the official code, or a bare one, under the official names."""
+    state = state_dict_in(checkpoint)
+    if not state:
         raise WeightsError("not a CRIS checkpoint: no state dict in it")
-    odd = [str(name) for name, value in state.items() if not isinstance(value, Tensor)]
+    odd = [name for name, value in state.items() if not isinstance(value, Tensor)]
     if odd:
         raise WeightsError(f"not a CRIS checkpoint: expected tensors, found other things: {listed(odd)}")
-    return {str(name).removeprefix("module."): value for name, value in state.items()}
+    return state
 
 
 def _shape(state: Mapping[str, Tensor], name: str, dimensions: int) -> tuple[int, ...]:
@@ -115,7 +110,7 @@ def config_of(official: Mapping[str, Any]) -> CRISConfig:
     Raises:
         WeightsError: not a checkpoint of CRIS.
     """
-    state = unwrap(official)
+    state = _tensors(official)
     clip = {name.removeprefix("backbone."): value for name, value in state.items() if name.startswith("backbone.")}
     if not clip:
         raise WeightsError("not a CRIS checkpoint: no name begins with backbone.")
@@ -158,7 +153,7 @@ def from_official(official: Mapping[str, Any]) -> dict[str, Tensor]:
     config = config_of(official)
     with torch.device("meta"):
         wanted = CRIS(config).state_dict()
-    return to_ours(unwrap(official), wanted, table(config), "CRIS checkpoint")
+    return to_ours(_tensors(official), wanted, table(config), "CRIS checkpoint")
 
 
 def to_official(state: Mapping[str, Tensor], config: CRISConfig) -> dict[str, Tensor]:

@@ -1,0 +1,59 @@
+"""Weight files that other people's code wrote, read without running code from them.
+
+* TorchScript archives (OpenAI's `RN50.pt`, `ViT-B-16.pt`), see `torchscript.py`;
+* what `torch.save` wrote, read with `weights_only=True`, which admits tensors and plain containers only;
+* safetensors.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from referent.encoders.torchscript import is_torchscript, read_torchscript
+from referent.errors import WeightsError
+
+
+def read_foreign(path: Path) -> dict[str, Any]:
+    """Whatever a weight file holds at its top level, read without running code: safetensors, TorchScript, `torch.save`.
+
+    Raises:
+        WeightsError: missing, unreadable, or a pickle with more in it than tensors and plain containers.
+    """
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such weight file")
+    if path.suffix == ".safetensors":
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        try:
+            return dict(load_file(path))
+        except (SafetensorError, OSError) as error:
+            raise WeightsError(f"{path}: damaged safetensors file: {error}") from error
+    if is_torchscript(path):
+        return dict(read_torchscript(path))
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise WeightsError(
+            f"{path}: refused: it holds more than tensors and plain containers, and could run code ({error})".split(
+                "\n", maxsplit=1
+            )[0]
+        ) from error
+    except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
+        raise WeightsError(f"{path}: not a weight file, or damaged: {error}") from error
+    if not isinstance(content, dict):
+        raise WeightsError(f"{path}: expected a state dict, found {type(content).__name__}")
+    return dict(content)
+
+
+def state_dict_in(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The entry `state_dict` of a training's checkpoint, else the content itself; without the `module.` before names
+    that data-parallel training adds."""
+    state = content.get("state_dict")
+    names = state if isinstance(state, Mapping) else content
+    return {str(name).removeprefix("module."): value for name, value in names.items()}
