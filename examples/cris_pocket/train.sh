@@ -9,10 +9,13 @@ for set in coco clothing car_parts cats people; do
     mkdir -p "work/$set"
     referent describe "$data/$set/instances.json" --out "work/$set/phrases.json"
 done
+# Training alone gets more phrases that are true of nothing than the evaluation.
+referent describe "$data/coco/instances.json" --none-share 0.3 --out work/coco/phrases_train.json
 cp "$weights/deeplabv3_mobilenet_v2_voc.safetensors" work/
 python "$here/text_vectors.py" "$data/text" work/text_vectors.safetensors
 python "$here/pretrain_text.py" work/text_vectors.safetensors work/text.safetensors --phrases work/*/phrases.json
 python "$here/pseudo_labels.py" work/deeplabv3_mobilenet_v2_voc.safetensors "$data" work/teacher.jsonl
+python "$here/absent_names.py" "$data" work/absent.jsonl
 
 referent train cris-pocket
 referent train cris-pocket-416
