@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from referent.data.transforms import Letterbox
+from referent.data.letterbox import Letterbox
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -18,9 +18,9 @@ from PIL import Image
 from referent import hub, weights, zoo
 from referent.caching import ByteBoundCache
 from referent.data.sample import Sample
+from referent.engine import CHUNK, Encoded, Engine, dtype_of
 from referent.errors import BadReferenceError, ReferentError
 from referent.files import atomic_write
-from referent.inference import CHUNK, Encoded, Engine, dtype_of
 from referent.models.base import SegmentationModel
 from referent.picture import read_picture
 from referent.preparation import Preparation

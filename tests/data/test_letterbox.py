@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from referent.data.transforms import Letterbox
+from referent.data.letterbox import Letterbox
 
 BORDER = (123, 117, 104)
 SIZE = 416

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from pydantic import ValidationError
 
-from referent.data.transforms import Letterbox
+from referent.data.letterbox import Letterbox
 from referent.preparation import Preparation
 
 

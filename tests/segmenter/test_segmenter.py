@@ -11,8 +11,8 @@ from PIL import Image
 
 import referent as rf
 from referent.data.sample import Sample
+from referent.engine import CHUNK
 from referent.errors import BadReferenceError, PictureError, ReferentError
-from referent.inference import CHUNK
 from referent.segmenter import Failure, Segmenter
 
 Paint = Callable[..., Image.Image]
