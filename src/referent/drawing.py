@@ -65,6 +65,15 @@ def draw(
     return image
 
 
+def shortened(text: str, end: str, width: float, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
+    """`text` and `end` in `width` pixels: `text` cut with an ellipsis where it is too long, `end` always whole."""
+    line, keep = text + end, len(text)
+    while keep and font.getlength(line) > width:
+        keep -= 1
+        line = text[:keep].rstrip() + "…" + end
+    return line
+
+
 def _colour(index: int) -> Colour:
     return COLOURS[index % len(COLOURS)]
 
@@ -129,12 +138,7 @@ class _Labels:
 
     def _fitted(self, label: Label, widest: float) -> tuple[str, int, int]:
         """The whole text, cut to `widest` pixels, and the label's size."""
-        room = widest - 2 * self.padding
-        text = label.text + label.end
-        keep = len(label.text)
-        while keep and self.font.getlength(text) > room:
-            keep -= 1
-            text = label.text[:keep].rstrip() + "…" + label.end
+        text = shortened(label.text, label.end, widest - 2 * self.padding, self.font)
         ascent, descent = self.font.getmetrics() if isinstance(self.font, ImageFont.FreeTypeFont) else (11, 0)
         return text, round(self.font.getlength(text)) + 2 * self.padding, ascent + descent + self.padding
 

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from referent.data.sample import Dataset
+from referent.drawing import shortened
 from referent.segmentation import save_png
 
 if TYPE_CHECKING:
@@ -67,7 +68,5 @@ def _tile(picture: Image.Image, phrase: str, line: str) -> Image.Image:
     tile.paste(picture, ((SIDE - picture.width) // 2, SIDE - picture.height - 2))
     font, pen = ImageFont.load_default(13), ImageDraw.Draw(tile)
     for row, text in enumerate((phrase, line)):
-        while font.getlength(text) > SIDE - 8:
-            text = text.rstrip("…")[:-1] + "…"
-        pen.text((4, SIDE + row * 16), text, fill="black", font=font)
+        pen.text((4, SIDE + row * 16), shortened(text, "", SIDE - 8, font), fill="black", font=font)
     return tile

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from referent.drawing import shortened
+
 CELL = 240
 GAP = 6
 CAPTION = 22
@@ -64,11 +66,8 @@ def _block(example: Example, width: int, height: int) -> Image.Image:
     union = int((example.target | example.prediction).sum())
     iou = f"IoU {overlap / union:.2f}" if union else "both empty"
     font = ImageFont.load_default(14)
-    tail = f"   {iou}   score {example.score:.2f}"
-    phrase = example.phrase
-    while len(phrase) > 1 and font.getlength(phrase + tail) > width - 2 * GAP:
-        phrase = phrase[:-2] + "…"
-    ImageDraw.Draw(block).text((GAP, CELL + 2), phrase + tail, fill=INK, font=font)
+    line = shortened(example.phrase, f"   {iou}   score {example.score:.2f}", width - 2 * GAP, font)
+    ImageDraw.Draw(block).text((GAP, CELL + 2), line, fill=INK, font=font)
     return block
 
 
