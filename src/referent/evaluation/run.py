@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from referent.data.sample import Dataset, Sample
 from referent.errors import DataError, ReferentError
-from referent.evaluation import metrics, result
+from referent.evaluation import environment, metrics
 from referent.evaluation.predictions import Answer, Header, PredictionFile
 from referent.evaluation.protocols import Protocol, find
 from referent.evaluation.result import Bootstrap, Case, Failure, ProtocolScores, Result, Scores
@@ -108,8 +108,8 @@ def evaluate(
         seconds=round(perf_counter() - began, 3),
         model_seconds=round(run.model_seconds, 3),
         resumed=run.resumed,
-        machine=result.machine(segmenter.engine.device, segmenter.engine.dtype),
-        versions=result.versions(),
+        machine=environment.machine(segmenter.engine.device, segmenter.engine.dtype),
+        versions=environment.versions(),
         command=command,
     )
 
