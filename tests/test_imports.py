@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+import referent
 
 HEAVY = ("torch", "transformers", "pycocotools", "scipy", "pydantic", "huggingface_hub", "safetensors", "numpy", "PIL")
 
@@ -38,9 +42,17 @@ def test_help_and_the_table_of_models_load_no_torch(arguments: list[str]) -> Non
     assert not modules_after(code) & {"torch", "transformers", "pycocotools", "scipy"}
 
 
-def test_every_public_name_is_there() -> None:
-    import referent
+def test_models_never_import_each_other() -> None:
+    folder = Path(referent.__file__).parent / "models"
+    names = {path.name for path in folder.iterdir() if (path / "__init__.py").is_file()}
+    assert "cris" in names
+    for path in folder.rglob("*.py"):
+        own = path.relative_to(folder).parts[0]
+        imported = set(re.findall(r"referent\.models\.(\w+)", path.read_text())) & names
+        assert imported <= {own}, path
 
+
+def test_every_public_name_is_there() -> None:
     for name in referent.__all__:
         assert getattr(referent, name) is not None
     assert set(referent.__all__) <= set(dir(referent))

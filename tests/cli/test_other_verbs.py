@@ -63,7 +63,20 @@ def official_checkpoint(path: Path) -> dict[str, torch.Tensor]:
         projector=ProjectorConfig(hidden=8, width=8),
     )
     state = to_official(CRIS(config).state_dict(), config)
-    content = {"epoch": 50, "state_dict": {f"module.{name}": value for name, value in state.items()}, "optimizer": {}}
+    weight = torch.nn.Parameter(torch.ones(3))
+    optimizer = torch.optim.Adam([{"params": [weight], "initial_lr": 1e-5}], lr=1e-4)
+    scheduler = torch.optim.lr_scheduler.MultiStepLR(optimizer, milestones=[35], gamma=0.1)  # its state has a Counter
+    weight.sum().backward()
+    optimizer.step()
+    content = {
+        "epoch": 50,
+        "cur_iou": 0.69,
+        "best_iou": 0.68,
+        "prec": {"Pr@50": 0.8},
+        "state_dict": {f"module.{name}": value for name, value in state.items()},
+        "optimizer": optimizer.state_dict(),
+        "scheduler": scheduler.state_dict(),
+    }
     torch.save(content, path)
     return state
 

@@ -7,6 +7,7 @@ import torch
 from pydantic import ValidationError
 
 from referent.encoders.clip import CLIPResNetConfig, CLIPTextConfig, CLIPViTConfig
+from referent.encoders.mobilenet import MobileNetV2Config
 from referent.errors import TrainingError, WeightsError
 from referent.models.base import Batch
 from referent.models.cris import CRIS, CRISConfig
@@ -40,6 +41,15 @@ class TestCRIS(ModelTester):
             image=CLIPViTConfig(patch=16, width=64, depths=(1, 1, 1), embed=24, grid=2), text=TEXT, **HEAD
         ),
         "presence": CRISConfig(image=RESNET, text=TEXT, presence=True, **HEAD),
+        # Another encoder, and everything that the paper has not.
+        "pocket": CRISConfig(
+            image=MobileNetV2Config(),
+            text=TEXT,
+            neck=HEAD["neck"],
+            decoder=HEAD["decoder"],
+            projector=ProjectorConfig(hidden=12, width=8, detail=True),
+            presence=True,
+        ),
         "official": OFFICIAL,
     }
     official = (from_official, to_official)

@@ -14,14 +14,18 @@ from referent import hub, weights, zoo
 from referent.errors import WeightsError
 from referent.segmenter import Segmenter
 
+ROOT = Path(__file__).resolve().parents[2]
 
-def test_every_row_names_its_family_licence_and_origin() -> None:
+
+def test_every_row_names_its_family_licence_origin_and_card() -> None:
     assert {"cris-pocket", "cris-r50", "cris-r101"} <= {row.name for row in rf.list_models()}
     for row in rf.list_models():
         assert row.family in zoo.FAMILIES
         assert row.takes
         assert row.licence
         assert row.origin
+        assert row.card is not None
+        assert (ROOT / row.card).is_file(), row.card
 
 
 def test_the_sizes_in_the_table_are_those_of_the_models() -> None:
