@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from referent.errors import DataError
 from referent.evaluation.metrics import LEVEL, Interval
 from referent.evaluation.protocols import Protocol
 from referent.files import atomic_write
@@ -159,22 +158,3 @@ class Result:
             OSError: the folder is missing, not writable or full.
         """
         atomic_write(Path(path), json.dumps(self.to_json(), indent=1, ensure_ascii=False) + "\n")
-
-
-def read(path: Path) -> dict[str, Any]:
-    """A result file, as `Result.to_json` made it.
-
-    Raises:
-        DataError: missing, not JSON, or not a result of this format.
-    """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise DataError(f"{path}: expected JSON: {error}") from error
-    if not isinstance(content, dict) or "scores" not in content:
-        raise DataError(f"{path}: expected a result of `referent evaluate`")
-    if content.get("format") != FORMAT:
-        raise DataError(f"{path}: expected format {FORMAT}, found {content.get('format')!r}")
-    return content

@@ -25,8 +25,6 @@ class Batch:
         picture: (N,) int64, row of `image` that each reference is about.
         target: (N, 1, H, W) float in [0, 1], all zero where nothing is meant; None outside training.
         ids: N sample ids, for error messages and logs.
-        extra: further named tensors that one model's losses read, first dimension N
-            (for example `text_vector` (N, 512) of the pocket recipe).
     """
 
     image: Tensor
@@ -34,7 +32,6 @@ class Batch:
     picture: Tensor
     target: Tensor | None = None
     ids: tuple[str, ...] = ()
-    extra: dict[str, Tensor] = field(default_factory=dict)
 
     @classmethod
     def paired(cls, image: Tensor, tokens: Tensor, target: Tensor | None = None) -> Batch:
@@ -63,7 +60,7 @@ class Batch:
         moved: dict[str, Any] = {
             f.name: getattr(self, f.name).to(device) for f in fields(self) if isinstance(getattr(self, f.name), Tensor)
         }
-        return replace(self, **moved, extra={name: value.to(device) for name, value in self.extra.items()})
+        return replace(self, **moved)
 
 
 def _each_repeated(rows: Tensor, times: int) -> Tensor:
