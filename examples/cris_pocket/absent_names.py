@@ -2,8 +2,9 @@
 
     python examples/cris_pocket/absent_names.py DATA OUT.jsonl
 
-A file of cats says nothing about dogs, so `referent describe` does not either. What each of these collections shows is known, though:
-there is no elephant in front of a car dealer's wall. Names that a collection could show by chance are left out for it.
+A file of cats says nothing about dogs, so `referent describe` does not either. What each of these collections shows is
+known, though: there is no elephant in front of a car dealer's wall. Names that a collection could show by chance are
+left out for it.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ PHRASES_A_PICTURE = 6
 PICTURES_A_FOLDER = 15
 
 RARE = (
-    "elephant,giraffe,zebra,bear,sheep,cow,horse,airplane,train,boat,bus,fire hydrant,stop sign,parking meter,pizza,donut,hot dog,"
-    "broccoli,carrot,banana,surfboard,skis,snowboard,tennis racket,baseball bat,frisbee,kite,microwave,oven,toaster,refrigerator,"
-    "toilet,sink,wine glass,hair drier,toothbrush,scissors,keyboard,remote,teddy bear,cake,sandwich,jet,fridge,aeroplane,doughnut"
+    "elephant,giraffe,zebra,bear,sheep,cow,horse,airplane,train,boat,bus,fire hydrant,stop sign,parking meter,"
+    "pizza,donut,hot dog,broccoli,carrot,banana,surfboard,skis,snowboard,tennis racket,baseball bat,frisbee,kite,"
+    "microwave,oven,toaster,refrigerator,toilet,sink,wine glass,hair drier,toothbrush,scissors,keyboard,remote,"
+    "teddy bear,cake,sandwich,jet,fridge,aeroplane,doughnut"
 ).split(",")
 INDOORS = "laptop,tv,television,bed,couch,sofa,bowl,fork,knife,spoon,vase,apple,orange,cup,bottle,book,clock".split(",")
 ANIMALS = "cat,dog,bird,kitten,puppy".split(",")
@@ -33,15 +35,52 @@ SETS = {
 }
 # Folders of single things on plain ground, with the names that come too near to them.
 FOLDERS = {
-    "accordion": "", "anchor": "", "barrel": "", "bonsai": "potted plant,vase", "brain": "", "buddha": "", "butterfly": "kite",
-    "camera": "", "ceiling_fan": "", "cellphone": "remote,keyboard", "chandelier": "", "crab": "", "cup": "cup,bowl,vase,wine glass,bottle",
-    "dollar_bill": "book", "dragonfly": "kite,airplane,aeroplane,jet", "electric_guitar": "", "ewer": "vase,cup,bottle,wine glass,bowl",
-    "gramophone": "", "grand_piano": "keyboard", "headphone": "", "helicopter": "airplane,aeroplane,jet", "inline_skate": "skateboard",
-    "lamp": "", "laptop": "laptop,tv,television,keyboard", "lobster": "", "mandolin": "", "menorah": "", "metronome": "clock",
-    "minaret": "", "pizza": "pizza,cake,sandwich", "pyramid": "", "revolver": "hair drier", "saxophone": "", "scorpion": "", "sea_horse": "horse",
-    "soccer_ball": "", "stapler": "", "starfish": "", "strawberry": "apple", "sunflower": "potted plant", "umbrella": "umbrella,kite",
-    "watch": "clock", "wheelchair": "chair,bicycle,motorcycle", "wrench": "", "yin_yang": "",
-}  # fmt: skip
+    "accordion": "",
+    "anchor": "",
+    "barrel": "",
+    "bonsai": "potted plant,vase",
+    "brain": "",
+    "buddha": "",
+    "butterfly": "kite",
+    "camera": "",
+    "ceiling_fan": "",
+    "cellphone": "remote,keyboard",
+    "chandelier": "",
+    "crab": "",
+    "cup": "cup,bowl,vase,wine glass,bottle",
+    "dollar_bill": "book",
+    "dragonfly": "kite,airplane,aeroplane,jet",
+    "electric_guitar": "",
+    "ewer": "vase,cup,bottle,wine glass,bowl",
+    "gramophone": "",
+    "grand_piano": "keyboard",
+    "headphone": "",
+    "helicopter": "airplane,aeroplane,jet",
+    "inline_skate": "skateboard",
+    "lamp": "",
+    "laptop": "laptop,tv,television,keyboard",
+    "lobster": "",
+    "mandolin": "",
+    "menorah": "",
+    "metronome": "clock",
+    "minaret": "",
+    "pizza": "pizza,cake,sandwich",
+    "pyramid": "",
+    "revolver": "hair drier",
+    "saxophone": "",
+    "scorpion": "",
+    "sea_horse": "horse",
+    "soccer_ball": "",
+    "stapler": "",
+    "starfish": "",
+    "strawberry": "apple",
+    "sunflower": "potted plant",
+    "umbrella": "umbrella,kite",
+    "watch": "clock",
+    "wheelchair": "chair,bicycle,motorcycle",
+    "wrench": "",
+    "yin_yang": "",
+}
 FORMS = (
     *("{}", "{}", "the {}", "the {}", "a {}", "{} on the left", "the {} on the right", "left {}", "small {}"),
     *("the biggest {}", "the red {}", "black {}", "the {} in the middle"),
