@@ -36,6 +36,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 def atomic_write(path: Path, content: bytes | str) -> None:
-    """`content` to `path`, all of it or nothing."""
+    """`content` to `path`, all of it or nothing; text as UTF-8.
+
+    A file name that is no UTF-8, inside JSON, is written as JSON's own escapes and reads back as the same name.
+    """
     with atomic_path(path) as temporary:
-        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+        temporary.write_bytes(content.encode(errors="backslashreplace") if isinstance(content, str) else content)

@@ -26,8 +26,8 @@ class Phrase:
         text: the words; leading and trailing white space is removed.
 
     Raises:
-        BadReferenceError: not a string, blank, or longer than 1000 characters. (A phrase longer than a model's
-            token window is cut there, as the published systems do, and the answer says so.)
+        BadReferenceError: not a string, blank, longer than 1000 characters, or bytes that are no UTF-8. (A phrase
+            longer than a model's token window is cut there, as the published systems do, and the answer says so.)
     """
 
     text: str
@@ -42,6 +42,9 @@ class Phrase:
             raise BadReferenceError(
                 f"phrase: expected at most {MAX_PHRASE_CHARACTERS} characters, found {len(text)}: {text[:40]!r}..."
             )
+        # What a terminal of another encoding hands over: it could be neither printed nor written to a file.
+        if any("\ud800" <= character <= "\udfff" for character in text):
+            raise BadReferenceError(f"phrase: expected UTF-8, found {text[:40]!r}")
         object.__setattr__(self, "text", text)
 
     def __str__(self) -> str:

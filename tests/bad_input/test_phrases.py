@@ -12,7 +12,7 @@ from referent.segmenter import Segmenter
 Run = Callable[..., tuple[int, str, str]]
 
 
-@pytest.mark.parametrize("phrase", ["", " ", "\t\n", "\u00a0", "\u200b", "\x00", "x" * 1001])
+@pytest.mark.parametrize("phrase", ["", " ", "\t\n", "\u00a0", "\u200b", "\x00", "x" * 1001, "caf\udce9"])
 def test_a_phrase_without_words_or_beyond_bounds_is_a_wrong_call(
     run: Run, colour_zoo: Segmenter, photo: Path, tmp_path: Path, phrase: str
 ) -> None:

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import pickle
 import struct
+import subprocess
+import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -96,6 +99,31 @@ def test_an_unreadable_picture_is_named(run: Run, colour_zoo: Segmenter, photo: 
     code, _, stderr = run("segment", photo, "-p", "red", "-o", tmp_path / "out")
     assert code == 1
     assert stderr.startswith(f"referent: {photo}: cannot be read")
+
+
+def test_a_file_name_that_is_no_utf8_is_answered_and_shown_with_escapes(
+    tiny_weights: Path, photo: Path, tmp_path: Path
+) -> None:
+    odd = tmp_path / os.fsdecode(b"caf\xe9.png")
+    try:
+        odd.write_bytes(photo.read_bytes())
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names only")
+    data = tmp_path / "data.jsonl"
+    data.write_text(json.dumps({"image": odd.name, "phrase": "red", "mask": None, "split": "val"}))
+    for arguments in (
+        ["segment", odd, "-p", "red", "-m", tiny_weights, "-o", tmp_path / "out"],
+        ["evaluate", tiny_weights, data, "--out", tmp_path / "result.json", "--save", tmp_path / "saved.jsonl"],
+    ):
+        result = subprocess.run(
+            [sys.executable, "-m", "referent", *arguments],
+            capture_output=True,
+            env={**os.environ, "PYTHONIOENCODING": "utf-8:strict"},
+        )
+        assert result.returncode == 0, result.stderr
+    images = json.loads((tmp_path / "out" / "segmentations.json").read_text())["images"]
+    assert images[0]["file_name"] == str(odd)
+    assert json.loads((tmp_path / "result.json").read_text())["worst"][0]["picture"] == odd.name
 
 
 def test_a_pipe_does_not_block_the_run(run: Run, colour_zoo: Segmenter, photo: Path, tmp_path: Path) -> None:

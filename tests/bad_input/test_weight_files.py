@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 import referent as rf
 from referent import weights
@@ -72,6 +73,16 @@ def test_a_pickle_with_code_never_runs(run: Run, photo: Path, tmp_path: Path, fo
         assert not (tmp_path / "converted.safetensors").exists()
 
 
+def test_what_a_refused_pickle_asks_for_is_named_and_nothing_unsafe_is_advised(run: Run, tmp_path: Path) -> None:
+    as_zip(tmp_path / "evil.pth", {"weight": Hostile(tmp_path / "it-ran")})
+    code, _, stderr = run("convert", tmp_path / "evil.pth", tmp_path / "out.safetensors")
+    assert code == 2
+    assert stderr == (
+        f"referent: {tmp_path / 'evil.pth'}: refused: it holds more than tensors and plain containers (posix.mkdir), "
+        "and could run code\n"
+    )
+
+
 def test_a_harmless_pickle_is_pointed_to_convert(tmp_path: Path) -> None:
     as_zip(tmp_path / "model.pth", {"weight": torch.zeros(1)})
     with pytest.raises(WeightsError, match=r"model\.pth: expected safetensors, found a PyTorch pickle.*convert"):
@@ -126,6 +137,30 @@ def test_a_file_of_another_model_says_whose_it_is(run: Run, tiny_weights: Path, 
         code, _, stderr = run("segment", photo, "-p", "red", "-m", path, "-o", tmp_path / "out")
         assert code == 2
         assert message in stderr
+
+
+def test_the_weights_of_another_cris_do_not_pass_for_this_one(
+    run: Run, tiny_weights: Path, photo: Path, tmp_path: Path
+) -> None:
+    header, tensors = weights.read(tiny_weights)
+    other = {**header.config, "projector": {**header.config["projector"], "width": 12}}
+    path = tmp_path / "other.safetensors"
+    weights.write(path, tensors, weights.Header(header.name, header.family, other, header.preparation))
+    code, _, stderr = run("segment", photo, "-p", "red", "-m", path, "-o", tmp_path / "out")
+    assert code == 2
+    assert stderr.startswith(
+        f"referent: {path}: does not fit CRIS: projector.last.bias: expected shape (12,), found (8,)"
+    )
+    assert len(stderr.splitlines()) == 1
+
+
+def test_safetensors_that_are_not_referents_are_told_so(run: Run, photo: Path, tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    save_file({"visual.conv1.weight": torch.zeros(2)}, path)
+    code, _, stderr = run("segment", photo, "-p", "red", "-m", path, "-o", tmp_path / "out")
+    assert code == 2
+    assert stderr.startswith(f"referent: {path}: expected a weight file written by referent")
+    assert len(stderr.splitlines()) == 1
 
 
 DAMAGED: dict[str, Callable[[bytes], bytes]] = {

@@ -1,8 +1,10 @@
 """CLIP's weights in all the forms in which people have them, and files that must be refused."""
 
+import contextlib
 import json
 import os
 import pickle
+import random
 import warnings
 import zipfile
 from pathlib import Path
@@ -267,6 +269,28 @@ def test_damaged_and_absent_files_are_named(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     with pytest.raises(WeightsError, match="expected one of"):
         read_clip(tmp_path / "folder")
+
+
+@pytest.mark.parametrize("form", ["TorchScript", "torch.save", "old torch.save", "safetensors"])
+def test_random_damage_gives_tensors_or_our_error(tmp_path: Path, form: str) -> None:
+    state = {"weight": torch.ones(3, 4)}
+    path = tmp_path / ("a.safetensors" if form == "safetensors" else "a.pt")
+    if form == "TorchScript":
+        script(state, path)
+    elif form == "safetensors":
+        save_file(state, path)
+    else:
+        torch.save({"state_dict": state}, path, _use_new_zipfile_serialization=form == "torch.save")
+    whole = path.read_bytes()
+    chance = random.Random(0)
+    for _ in range(150):
+        content = bytearray(whole)
+        for _ in range(chance.choice((1, 2, 5, 30))):
+            content[chance.randrange(len(content))] = chance.randrange(256)
+        path.write_bytes(content)
+        with contextlib.suppress(WeightsError), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            read_foreign(path)
 
 
 def test_a_tensor_beyond_its_storage_is_refused(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from typing import Annotated, NoReturn
 
@@ -48,6 +49,9 @@ def _options(
 
 def main() -> None:
     """Runs the command line; what a user can cause ends in one line on stderr and never in a traceback."""
+    # A file name that is no UTF-8 is shown with escapes, and does not end the run.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         app()
     except ReferentError as error:

@@ -8,13 +8,14 @@
 from __future__ import annotations
 
 import pickle
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from referent.encoders.torchscript import is_torchscript, read_torchscript
+from referent.encoders.torchscript import first_line, is_torchscript, read_torchscript
 from referent.errors import WeightsError
 
 
@@ -39,13 +40,14 @@ def read_foreign(path: Path) -> dict[str, Any]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
+        # Torch's own message advises to read the file unsafely.
+        asked = re.search(r"GLOBAL (\S+)", str(error))
+        named = f" ({asked[1]})" if asked else ""
         raise WeightsError(
-            f"{path}: refused: it holds more than tensors and plain containers, and could run code ({error})".split(
-                "\n", maxsplit=1
-            )[0]
+            f"{path}: refused: it holds more than tensors and plain containers{named}, and could run code"
         ) from error
-    except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
-        raise WeightsError(f"{path}: not a weight file, or damaged: {error}") from error
+    except Exception as error:  # a damaged file fails in as many ways as there are readers inside torch
+        raise WeightsError(f"{path}: not a weight file, or damaged: {first_line(error)}") from error
     if not isinstance(content, dict):
         raise WeightsError(f"{path}: expected a state dict, found {type(content).__name__}")
     return dict(content)

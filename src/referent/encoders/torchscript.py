@@ -115,12 +115,20 @@ def _folder(archive: zipfile.ZipFile) -> str | None:
     return None
 
 
+def first_line(error: Exception) -> str:
+    """What a reader said of a damaged file, on one line."""
+    return next(iter(str(error).splitlines()), "") or type(error).__name__
+
+
 def is_torchscript(path: Path) -> bool:
     """Whether `path` is a TorchScript archive (a checkpoint of `torch.save` is a zip too, but not one of these)."""
-    if not zipfile.is_zipfile(path):
+    try:
+        if not zipfile.is_zipfile(path):
+            return False
+        with zipfile.ZipFile(path) as archive:
+            return _folder(archive) is not None
+    except Exception:  # a damaged zip, which fails in many ways
         return False
-    with zipfile.ZipFile(path) as archive:
-        return _folder(archive) is not None
 
 
 def read_torchscript(path: Path) -> dict[str, Tensor]:
@@ -137,8 +145,8 @@ def read_torchscript(path: Path) -> dict[str, Tensor]:
             root = _Unpickler(archive, folder).load()
     except WeightsError as error:
         raise WeightsError(f"{path}: {error}") from None
-    except (zipfile.BadZipFile, pickle.UnpicklingError, KeyError, EOFError, ValueError, TypeError, IndexError) as error:
-        raise WeightsError(f"{path}: damaged TorchScript archive: {error}") from error
+    except Exception as error:  # zip files and pickles fail in many ways on damaged bytes
+        raise WeightsError(f"{path}: damaged TorchScript archive: {first_line(error)}") from error
     if not isinstance(root, _Module):
         raise WeightsError(f"{path}: expected a scripted module, found {type(root).__name__}")
     tensors: dict[str, Tensor] = {}

@@ -186,7 +186,8 @@ def read(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _line(content: Mapping[str, Any]) -> bytes:
-    return json.dumps(content, ensure_ascii=False).encode() + b"\n"
+    # A file name that is no UTF-8 becomes JSON's own escapes.
+    return json.dumps(content, ensure_ascii=False).encode(errors="backslashreplace") + b"\n"
 
 
 def _triples(counts: Mapping[str, Iterable[int]]) -> tuple[tuple[int, int, int], ...]:
