@@ -124,10 +124,11 @@ ROWS: Mapping[str, Row] = {
             family="cris",
             takes=("phrase",),
             abilities=("says when nothing is there",),
-            parameters=None,
+            parameters=6_791_074,
             licence="Apache-2.0",
             origin="in the package, trained by this project",
             packaged="cris-pocket.safetensors",
+            sha256="351463b16fa7608886617f89ae2f69820edee10bd6d8cfd71a6683a038abdb33",
             card="src/referent/pocket/cris-pocket.md",
         ),
         Row(
