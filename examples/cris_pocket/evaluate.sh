@@ -12,15 +12,17 @@ for set in coco clothing car_parts cats people; do
         --protocol referent-masks,referent,cris --out "$results/pocket-names-$set.json"
 done
 for set in coco cats; do
+    relation=()
+    [ "$set" = coco ] && relation=(--kind relation)  # a file of one class has none
     referent evaluate cris-pocket "work/$set/phrases.json" --split val \
-        --kind position --kind order --kind size --kind colour --kind relation --kind combined \
+        --kind position --kind order --kind size --kind colour "${relation[@]}" --kind combined \
         --protocol referent-masks,referent,cris --out "$results/pocket-instances-$set.json"
 done
-for set in coco clothing car_parts cats; do
+for set in coco car_parts cats; do
     referent evaluate cris-pocket "work/$set/phrases.json" --split val \
         --protocol referent,referent-masks,cris --out "$results/pocket-all-$set.json"
 done
-for set in coco clothing car_parts cats people; do
+for set in coco car_parts people; do
     where=()
     [ "$set" = coco ] && where=(--where name=@voc)
     referent evaluate cris-pocket "$data/$set/instances.json" --split val --class-names --kind name "${where[@]}" \

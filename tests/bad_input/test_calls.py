@@ -113,6 +113,8 @@ def test_ctrl_c_ends_the_process_with_130_and_no_traceback(tiny_weights: Path, p
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # A shell's background jobs ignore SIGINT, and so would every process they start.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert process.stdout is not None
     assert '"red" score' in process.stdout.readline()

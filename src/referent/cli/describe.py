@@ -74,10 +74,14 @@ def describe(
     write_coco_with_phrases(out, content, phrases, own)
     _report(console, phrases, f"{len(pictures) / seconds:.0f} pictures/s" if pictures else "no pictures")
     taken = "regions of a class" if settings.regions else "single objects"
-    console.print(f"{out}: {len(phrases)} phrases for {len(pictures)} pictures (masks taken as {taken})", markup=False)
+    console.print(
+        f"{out}: {len(phrases)} phrases for {len(pictures)} pictures (masks taken as {taken})",
+        markup=False,
+        soft_wrap=True,
+    )
     failed = [picture.error for picture in pictures if picture.error]
     for error in failed:
-        console.print(f"not described: {error}", style="red", markup=False, highlight=False)
+        console.print(f"not described: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
     if failed:
         raise typer.Exit(SOME_FAILED)
 
