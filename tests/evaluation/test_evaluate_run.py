@@ -145,6 +145,18 @@ def test_the_result_file_holds_everything_and_no_nan(tmp_path):
     assert read == result.to_json()
 
 
+def test_the_result_file_names_its_predictions_relative_to_itself(tmp_path, monkeypatch):
+    (tmp_path / "results").mkdir()
+    monkeypatch.chdir(tmp_path)
+    result = evaluate(stub(), dataset(), save="predictions.jsonl")
+    assert result.predictions == "predictions.jsonl"
+    result.save(tmp_path / "results" / "result.json")
+    result.save("result.json")
+    for path, expected in (("results/result.json", "../predictions.jsonl"), ("result.json", "predictions.jsonl")):
+        assert json.loads((tmp_path / path).read_text())["predictions"] == expected
+    assert evaluate(stub(), dataset()).predictions is None
+
+
 def test_two_runs_give_equal_numbers_and_intervals():
     first, second = (evaluate(stub(), dataset()).to_json() for _ in range(2))
     assert first["scores"] == second["scores"]

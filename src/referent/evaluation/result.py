@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -111,6 +112,8 @@ class Result:
         resumed: phrases taken from an earlier, interrupted run (their time is not in `seconds`).
         machine, versions: where and with what it ran.
         command: that made it; None when it was made from Python.
+        predictions: the file with the predictions it was counted from, None where they were not kept. In a result file
+            it is relative to that file, so that the two can be moved together.
     """
 
     model: str
@@ -133,6 +136,7 @@ class Result:
     machine: Mapping[str, str | int]
     versions: Mapping[str, str]
     command: str | None
+    predictions: str | None = None
     format: int = field(default=FORMAT)
 
     def number(self, name: str, protocol: str | None = None, kind: str | None = None) -> Interval:
@@ -157,4 +161,14 @@ class Result:
         Raises:
             OSError: the folder is missing, not writable or full.
         """
-        atomic_write(Path(path), json.dumps(self.to_json(), indent=1, ensure_ascii=False) + "\n")
+        path = Path(path)
+        kept = self.predictions and _relative(self.predictions, path.parent)
+        content = {**self.to_json(), "predictions": kept}
+        atomic_write(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+
+def _relative(path: str, folder: Path) -> str:
+    try:
+        return Path(os.path.relpath(path, folder)).as_posix()
+    except ValueError:  # On another drive there is no way from one to the other.
+        return str(Path(path).absolute())

@@ -111,6 +111,7 @@ def evaluate(
         machine=environment.machine(segmenter.engine.device, segmenter.engine.dtype),
         versions=environment.versions(),
         command=command,
+        predictions=None if save is None else str(save),
     )
 
 
