@@ -38,6 +38,35 @@ class Interval:
 
 
 @dataclass(frozen=True)
+class Draws:
+    """A number and what the bootstrap made of it.
+
+    Draws of the same pictures, replicates and seed come from the same resamples, row by row, so that their differences
+    are paired.
+
+    Attributes:
+        value: the number, in [0, 1]; NaN where it is not defined.
+        drawn: (R,) the number in each replicate, NaN where it is not defined.
+    """
+
+    value: float
+    drawn: Floats
+
+    def interval(self) -> Interval:
+        """The number with the middle 95 % of what was drawn."""
+        if not np.isfinite(self.value):
+            return Interval(None)
+        drawn = self.drawn[np.isfinite(self.drawn)]
+        if not len(drawn):
+            return Interval(self.value)
+        low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+        return Interval(self.value, float(low), float(high))
+
+    def __sub__(self, other: Draws) -> Draws:
+        return Draws(self.value - other.value, self.drawn - other.drawn)
+
+
+@dataclass(frozen=True)
 class Counts:
     """What one protocol keeps of N phrases.
 
@@ -84,6 +113,13 @@ def scores(
         replicates: of the bootstrap; 0 for none.
         seed: of the bootstrap.
     """
+    return {name: draws.interval() for name, draws in drawn_scores(protocol, counts, picture, replicates, seed).items()}
+
+
+def drawn_scores(
+    protocol: Protocol, counts: Counts, picture: Ints, replicates: int = REPLICATES, seed: int = 0
+) -> dict[str, Draws]:
+    """`scores` before their intervals, for differences between the answers of two models."""
     iou = protocol.iou(counts.intersection, counts.union)
     present, drawn = counts.present.astype(float), counts.predicted > 0
     columns: dict[str, tuple[NDArray[np.generic], NDArray[np.generic]]] = {
@@ -99,8 +135,8 @@ def scores(
     return dict(zip(columns, ratios(above, below, picture, replicates, seed), strict=True))
 
 
-def ratios(above: Floats, below: Floats, picture: Ints, replicates: int, seed: int) -> list[Interval]:
-    """K ratios of sums with their intervals.
+def ratios(above: Floats, below: Floats, picture: Ints, replicates: int, seed: int) -> list[Draws]:
+    """K ratios of sums, over everything and in each replicate.
 
     Args:
         above, below: (N, K); the ratio of number k is `above[:, k].sum() / below[:, k].sum()`.
@@ -113,7 +149,7 @@ def ratios(above: Floats, below: Floats, picture: Ints, replicates: int, seed: i
     values = _divided(above.sum(axis=0), below.sum(axis=0))
     resampled = [_divided(weights @ above, weights @ below) for weights in _resamples(len(names), replicates, seed)]
     drawn = np.concatenate([np.empty((0, len(values))), *resampled])
-    return [_interval(value, drawn[:, index]) for index, value in enumerate(values)]
+    return [Draws(float(value), drawn[:, index]) for index, value in enumerate(values)]
 
 
 def auroc(score: Floats, present: Bools, picture: Ints, replicates: int = REPLICATES, seed: int = 0) -> Interval:
@@ -125,6 +161,11 @@ def auroc(score: Floats, present: Bools, picture: Ints, replicates: int = REPLIC
         picture: (N,) which picture each phrase is about.
         replicates, seed: of the bootstrap.
     """
+    return drawn_auroc(score, present, picture, replicates, seed).interval()
+
+
+def drawn_auroc(score: Floats, present: Bools, picture: Ints, replicates: int = REPLICATES, seed: int = 0) -> Draws:
+    """`auroc` before its interval, for differences between the answers of two models."""
     names, rows = np.unique(picture, return_inverse=True)
     order = np.argsort(score, kind="stable")
     score, present, rows = score[order], present[order], rows[order]
@@ -138,14 +179,14 @@ def auroc(score: Floats, present: Bools, picture: Ints, replicates: int = REPLIC
         return _divided((positive * below).sum(axis=1), positive.sum(axis=1) * negative.sum(axis=1))
 
     if not len(score):
-        return Interval(None)
+        return Draws(np.nan, np.empty(0))
     value = area(np.ones((1, len(score))))[0]
     resampled = [
         area(part[:, rows])
         for weights in _resamples(len(names), replicates if np.isfinite(value) else 0, seed)
         for part in np.array_split(weights, -(-len(weights) * len(rows) // HELD_AT_ONCE))
     ]
-    return _interval(value, np.concatenate([np.empty(0), *resampled]))
+    return Draws(float(value), np.concatenate([np.empty(0), *resampled]))
 
 
 def _resamples(pictures: int, replicates: int, seed: int) -> Iterator[Floats]:
@@ -168,13 +209,3 @@ def _divided(above: Floats, below: Floats) -> Floats:
     """above / below, NaN where below is 0."""
     divided: Floats = np.divide(above, below, out=np.full(np.shape(above), np.nan), where=below > 0)
     return divided
-
-
-def _interval(value: float, drawn: Floats) -> Interval:
-    if not np.isfinite(value):
-        return Interval(None)
-    drawn = drawn[np.isfinite(drawn)]
-    if not len(drawn):
-        return Interval(float(value))
-    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Interval(float(value), float(low), float(high))
