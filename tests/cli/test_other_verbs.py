@@ -38,6 +38,15 @@ def test_the_table_of_models_shows_every_model(run: Run) -> None:
         assert row.name in stdout
 
 
+def test_a_narrow_terminal_cuts_nothing_off_the_table_of_models(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    stdout = run("models")[1]
+    assert "…" not in stdout
+    for row in rf.list_models():
+        assert row.name in stdout
+        assert " ".join(row.origin.split()) in " ".join(stdout.split())
+
+
 def test_the_table_of_models_for_machines(run: Run) -> None:
     rows = json.loads(run("models", "--json")[1])
     facts = {row["name"]: row for row in rows}

@@ -27,15 +27,20 @@ def models(
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("model", "takes", "also", "size", "licence", "weights", "here", box=None, padding=(0, 2, 0, 0))
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for column in ("model", "takes", "size", "file", "licence", "here"):
+        table.add_column(column, overflow="fold", no_wrap=column == "model")  # a narrow terminal hides nothing
+    notes = []
     for row in rows:
         facts = as_dict(row)
-        sizes = [f"{facts['parameters'] / MILLION:.1f} M parameters"] if facts["parameters"] else []
-        sizes += [f"{facts['bytes'] / MILLION:.1f} MB"] if facts["bytes"] else []
-        kinds = ", ".join(f"{kind}s" for kind in row.takes)
-        here = "yes" if facts["here"] else "no"
-        table.add_row(row.name, kinds, ", ".join(row.abilities), "\n".join(sizes), row.licence, row.origin, here)
-    Console(markup=False, highlight=False).print(table)
+        parameters = f"{facts['parameters'] / MILLION:.1f} M" if facts["parameters"] else ""
+        size = f"{facts['bytes'] / MILLION:.1f} MB" if facts["bytes"] else ""
+        takes = ", ".join(f"{kind}s" for kind in row.takes)
+        table.add_row(row.name, takes, parameters, size, row.licence, "yes" if facts["here"] else "no")
+        notes.append(f"{row.name}: {'; '.join((*row.abilities, f'weights {row.origin}'))}")
+    console = Console(markup=False, highlight=False)
+    console.print(table)
+    console.print("\n" + "\n".join(notes))
 
 
 def as_dict(row: Row) -> dict[str, Any]:
