@@ -2,11 +2,11 @@
 
     python examples/cris_pocket/collages.py DATA OUT [--n 2500] [--seed 0]
 
-DATA holds `coco`, `cats` and `people`; only their training photographs and masks are used. OUT gets `images/` and a COCO
-file `instances.json`, ready for `referent describe`. Half of the collages are two to four photographs of one collection side
-by side; in the other half, cut-out objects, two or more of them of one class, stand on a photograph. Photographs of
-different collections are never mixed where one annotates classes that the other leaves out: "the only dog" would not
-be known to be true.
+DATA holds `coco`, `cats` and `people`; only their training photographs and masks are used. OUT gets `images/` and a
+COCO file `instances.json`, ready for `referent describe`. Nearly half of the collages are two to four photographs of
+one collection side by side; in the others, cut-out objects, two or more of them of one class, stand on a photograph.
+What one collection annotates and the other leaves out is never put on a photograph of the other: "the only dog" would
+not be known to be true.
 """
 
 from __future__ import annotations
@@ -48,9 +48,8 @@ class Photograph:
         size = (max(width, round(self.picture.width * scale)), max(height, round(self.picture.height * scale)))
         left, top = (size[0] - width) // 2, (size[1] - height) // 2
         box = (left, top, left + width, top + height)
-        masks = [
-            np.asarray(Image.fromarray(mask).resize(size, Image.Resampling.NEAREST).crop(box)) for mask in self.masks
-        ]
+        nearest = Image.Resampling.NEAREST
+        masks = [np.asarray(Image.fromarray(mask).resize(size, nearest).crop(box)) for mask in self.masks]
         kept = [
             index
             for index, (mask, whole) in enumerate(zip(masks, self.masks, strict=True))
