@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any, TypedDict
+from collections.abc import Sequence
+from typing import Any, TypeAlias, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,10 @@ class RLE(TypedDict):
 
     size: list[int]
     counts: str
+
+
+Polygons: TypeAlias = Sequence[NDArray[np.float64]]
+"""The parts of one object, each [x0, y0, x1, y1, ...] in pixels."""
 
 
 class BadMaskError(ValueError):
@@ -81,6 +86,29 @@ def read_segmentation(value: Any, size: tuple[int, int]) -> RLE:
     return {"size": [height, width], "counts": packed["counts"].decode("ascii")}
 
 
+def draw(polygons: Polygons, size: tuple[int, int]) -> RLE:
+    """The union of an object's parts as pycocotools draws them; no pixel where they are too thin for any.
+
+    Args:
+        polygons: at least one, each of at least three corners that do not lie far outside the picture.
+        size: (height, width) of the picture.
+    """
+    from pycocotools import mask as coco_mask
+
+    height, width = size
+    merged = coco_mask.merge(coco_mask.frPyObjects(list(polygons), height, width))
+    return {"size": [height, width], "counts": merged["counts"].decode("ascii")}
+
+
+def draw_once(polygons: Polygons, size: tuple[int, int]) -> NDArray[np.bool_]:
+    """(H, W) bool: the pixels that exactly one of an object's parts covers; arguments as for `draw`."""
+    from pycocotools import mask as coco_mask
+
+    parts: NDArray[np.uint8] = coco_mask.decode(coco_mask.frPyObjects(list(polygons), *size))
+    once: NDArray[np.bool_] = parts.sum(axis=2) == 1
+    return once
+
+
 def decompress(counts: str) -> NDArray[np.int64]:
     """Run lengths, background first, of COCO's compressed counts.
 
@@ -114,8 +142,6 @@ def _check_size(found: Any, size: tuple[int, int]) -> None:
 
 
 def _from_polygons(polygons: list[Any], size: tuple[int, int]) -> RLE:
-    from pycocotools import mask as coco_mask
-
     height, width = size
     if not polygons:
         raise BadMaskError("empty mask (no polygon)")
@@ -128,7 +154,7 @@ def _from_polygons(polygons: list[Any], size: tuple[int, int]) -> RLE:
             raise BadMaskError("polygon: expected numbers")
         if max(map(abs, polygon)) > furthest:
             raise BadMaskError(f"polygon: a corner lies far outside the picture of {height} x {width}")
-    merged = coco_mask.merge(coco_mask.frPyObjects(polygons, height, width))
-    if not coco_mask.area(merged):
+    drawn = draw([np.array(polygon, dtype=float) for polygon in polygons], size)
+    if not decompress(drawn["counts"])[1::2].any():
         raise BadMaskError("empty mask (the polygons cover no pixel)")
-    return {"size": [height, width], "counts": merged["counts"].decode("ascii")}
+    return drawn

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from referent.reference import Reference
-from referent.rle import RLE, decode
+from referent.rle import RLE, Polygons, decode, draw_once
+
+Overlap: TypeAlias = Literal["union", "once"]
+"""What becomes of pixels that several polygons of one target cover: the target's, or background."""
 
 
 @dataclass(frozen=True)
@@ -22,25 +26,35 @@ class Sample:
         picture: path of the picture; samples of one picture share it, and evaluation groups by it.
         size: (height, width) of the picture in pixels, after EXIF rotation.
         reference: the phrase or (later) examples.
-        targets: one RLE a target at the picture's size; several for a plural phrase, none for a phrase that is true
-            of nothing.
+        targets: one RLE a target at the picture's size (drawn when first read, where a data set is large); several for
+            a plural phrase, none for a phrase that is true of nothing.
         split: "train", "val", ...
         tags: what kind of phrase this is, for grouping results: {"kind": "position", "name": "cat", ...}.
+        polygons: what the targets were drawn from, in their order, for `mask("once")`; an empty entry for a target that
+            its file holds as RLE, and no entries where all are.
     """
 
     id: str
     picture: Path
     size: tuple[int, int]
     reference: Reference
-    targets: tuple[RLE, ...]
+    targets: Sequence[RLE]
     split: str = "train"
     tags: Mapping[str, str] = field(default_factory=dict)
+    polygons: Sequence[Polygons] = field(default=(), repr=False)
 
-    def mask(self) -> NDArray[np.bool_]:
-        """(H, W) bool: the union of all targets, all False where there are none."""
+    def mask(self, overlap: Overlap = "union") -> NDArray[np.bool_]:
+        """(H, W) bool: the union of all targets, all False where there are none.
+
+        Args:
+            overlap: "union" takes all pixels of a target. "once" leaves out those that several of its polygons cover,
+                as the evaluations of LAVT and MagNet do (they add the decoded parts and keep where the sum is 1); the
+                two differ only where polygons of one target overlap.
+        """
         union = np.zeros(self.size, dtype=bool)
-        for target in self.targets:
-            union |= decode(target)
+        for number, target in enumerate(self.targets):
+            parts = self.polygons[number] if overlap == "once" and self.polygons else ()
+            union |= draw_once(parts, self.size) if len(parts) > 1 else decode(target)
         return union
 
 
