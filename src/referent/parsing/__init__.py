@@ -1,0 +1,1 @@
+"""Dependency parses of expressions: what a parse is, and where parses come from."""
