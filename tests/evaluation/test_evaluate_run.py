@@ -157,6 +157,16 @@ def test_the_result_file_names_its_predictions_relative_to_itself(tmp_path, monk
     assert evaluate(stub(), dataset()).predictions is None
 
 
+def test_the_result_file_names_its_data_relative_to_itself(tmp_path, monkeypatch):
+    (tmp_path / "results").mkdir()
+    monkeypatch.chdir(tmp_path)
+    result = evaluate(stub(), dataset(), data="cats.json", class_names=True)
+    result.save(tmp_path / "results" / "result.json")
+    read = json.loads((tmp_path / "results" / "result.json").read_text())
+    assert (read["data"], read["class_names"]) == ("../cats.json", True)
+    assert evaluate(stub(), dataset()).data is None
+
+
 def test_two_runs_give_equal_numbers_and_intervals():
     first, second = (evaluate(stub(), dataset()).to_json() for _ in range(2))
     assert first["scores"] == second["scores"]

@@ -77,6 +77,8 @@ def evaluate(
             limit=limit,
             weights_sha256=weights.sha256(zoo.find(model)),
             command=shlex.join(["referent", *sys.argv[1:]]),
+            data=data,
+            class_names=class_names,
             progress=not as_json,
         )
     except KeyboardInterrupt:

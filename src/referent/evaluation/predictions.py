@@ -84,7 +84,7 @@ class PredictionFile:
             raise _unwritable(path, error) from error
         try:
             if self._holds_header():
-                _check_same(path, _read_header(path), header)
+                _check_same(path, read_header(path), header)
                 self._drop_cut_line()
             else:
                 self._stream.truncate(0)
@@ -172,7 +172,7 @@ def read(path: Path) -> Iterator[dict[str, Any]]:
     Raises:
         DataError: missing, not a prediction file, or a broken line (its number is named).
     """
-    _read_header(path)
+    read_header(path)
     with path.open(encoding="utf-8", errors="replace") as stream:
         next(stream)
         for number, line in enumerate(stream, 2):
@@ -198,7 +198,12 @@ def _triples(counts: Mapping[str, Iterable[int]]) -> tuple[tuple[int, int, int],
     return tuple(triples)
 
 
-def _read_header(path: Path) -> Header:
+def read_header(path: Path) -> Header:
+    """The first line of a prediction file.
+
+    Raises:
+        DataError: missing, not a prediction file, or of another version.
+    """
     try:
         with path.open(encoding="utf-8") as stream:
             first = json.loads(stream.readline())

@@ -114,6 +114,8 @@ class Result:
         command: that made it; None when it was made from Python.
         predictions: the file with the predictions it was counted from, None where they were not kept. In a result file
             it is relative to that file, so that the two can be moved together.
+        data: the file that the phrases were read from, None where it is not known; relative likewise.
+        class_names: the class names of that file were asked, not its phrases.
     """
 
     model: str
@@ -137,6 +139,8 @@ class Result:
     versions: Mapping[str, str]
     command: str | None
     predictions: str | None = None
+    data: str | None = None
+    class_names: bool = False
     format: int = field(default=FORMAT)
 
     def number(self, name: str, protocol: str | None = None, kind: str | None = None) -> Interval:
@@ -162,8 +166,9 @@ class Result:
             OSError: the folder is missing, not writable or full.
         """
         path = Path(path)
-        kept = self.predictions and _relative(self.predictions, path.parent)
-        content = {**self.to_json(), "predictions": kept}
+        files = {"predictions": self.predictions, "data": self.data}
+        relative = {name: file and _relative(file, path.parent) for name, file in files.items()}
+        content = {**self.to_json(), **relative}
         atomic_write(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 

@@ -46,6 +46,8 @@ def evaluate(
     seed: int = 0,
     weights_sha256: str | None = None,
     command: str | None = None,
+    data: str | Path | None = None,
+    class_names: bool = False,
     progress: bool = False,
 ) -> Result:
     """Ask every phrase of a data set, compare, and count.
@@ -64,7 +66,7 @@ def evaluate(
         limit: only the first so many of them.
         replicates, seed: of the bootstrap over pictures; 0 replicates give no intervals.
         weights_sha256: of the model's weight file; found from its tensors when predictions are saved without it.
-        command: kept in the result.
+        command, data, class_names: kept in the result, see there.
         progress: show a bar on standard error when that is a terminal.
 
     Raises:
@@ -112,6 +114,8 @@ def evaluate(
         versions=environment.versions(),
         command=command,
         predictions=None if save is None else str(save),
+        data=None if data is None else str(data),
+        class_names=class_names,
     )
 
 
