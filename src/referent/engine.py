@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,8 @@ from referent.models.base import Batch, SegmentationModel
 # References answered in one pass of the model: enough to fill the machine, few enough to bound its memory.
 CHUNK = 16
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+_log = logging.getLogger("referent")
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,8 @@ class Engine:
     ) -> None:
         self.device = device_of(device)
         self.dtype = dtype
+        if dtype == torch.bfloat16:
+            warn_of_emulated_bf16(self.device)
         self.model = model.eval().to(self.device)
         if self.device.type == "cpu":
             self.model = model.for_inference(dtype, size)
@@ -110,6 +115,12 @@ def device_of(value: torch.device | str | None) -> torch.device:
         reason = str(error).strip().splitlines()[0]
         raise ReferentError(f"device: expected one of this machine, as cpu, found {value}: {reason}") from error
     return device
+
+
+def warn_of_emulated_bf16(device: torch.device) -> None:
+    """Says so where `device` is a CPU without instructions for bfloat16: there it is far slower than float32."""
+    if device.type == "cpu" and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        _log.warning("bf16: this CPU emulates it, which can be a hundred times slower than fp32")
 
 
 def dtype_of(value: torch.dtype | str | None) -> torch.dtype:

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
@@ -9,6 +10,8 @@ import torch
 from torch import Tensor
 
 from referent.models.base import Batch, SegmentationModel
+from referent.preparation import Preparation
+from referent.segmenter import Segmenter
 
 SOT, EOT = 49406, 49407
 
@@ -96,6 +99,14 @@ class ModelTester:
         other = type(self).model_class(self.configurations[configuration]).eval()
         other.load_state_dict(torch.load(file, weights_only=True))
         assert torch.equal(model(self.batch()).logits, other(self.batch()).logits)
+
+    def test_what_is_saved_for_the_hub_comes_back(self, configuration: str, tmp_path: Path) -> None:
+        preparation = Preparation(size=self.size, context_length=self.length, border=(1, 2, 3))
+        saved = Segmenter(self.model(configuration), preparation, "tiny", "cpu")
+        again = Segmenter.from_pretrained(saved.save_pretrained(tmp_path), device="cpu")
+        assert (again.name, again.preparation) == ("tiny", preparation)
+        assert type(again.model) is type(saved.model)
+        assert torch.equal(saved.model(self.batch()).logits, again.model(self.batch()).logits)
 
     def test_the_exported_program_gives_the_same_logits(self, configuration: str) -> None:
         model = self.model(configuration)

@@ -11,7 +11,7 @@ from PIL import Image
 
 import referent as rf
 from referent.data.sample import Sample
-from referent.engine import CHUNK
+from referent.engine import CHUNK, warn_of_emulated_bf16
 from referent.errors import BadReferenceError, PictureError, ReferentError
 from referent.segmenter import Failure, Segmenter
 
@@ -268,3 +268,15 @@ def test_a_tiny_cris_answers_alike_alone_and_in_company(tiny_weights: Path, pain
     for one, (_, other) in zip(alone, together, strict=True):
         np.testing.assert_allclose(one.probability, other.probability, atol=1e-5)
         assert one.score == pytest.approx(other.score, abs=1e-5)
+
+
+def test_bf16_on_a_cpu_that_emulates_it_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    """Run where the CPU lacks the instructions, the answer comes, but a hundred times later."""
+    native = torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    with caplog.at_level("WARNING", logger="referent"):
+        warn_of_emulated_bf16(torch.device("cpu"))
+    assert ("emulates" in caplog.text) is not native
+    caplog.clear()
+    with caplog.at_level("WARNING", logger="referent"):
+        warn_of_emulated_bf16(torch.device("meta"))
+    assert not caplog.text

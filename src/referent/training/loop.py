@@ -18,6 +18,7 @@ from rich.console import Console
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from referent.engine import warn_of_emulated_bf16
 from referent.errors import RecipeError, TrainingError
 from referent.models.base import Batch, SegmentationModel
 from referent.training.averaging import averaged
@@ -131,6 +132,8 @@ class _Training:
                 f"{recipe.accumulate}), found {recipe.batch}"
             )
         self._check_batch_normalisation()
+        if recipe.precision == "bf16":
+            warn_of_emulated_bf16(accelerator.device)
         self.model = plan.model
         objective = Objective(self.model, plan.auxiliaries, recipe.loss, recipe.precision == "bf16", recipe.seed)
         if recipe.channels_last:
