@@ -45,6 +45,11 @@ class Preparation(BaseModel):
     tokenizer: Literal["clip"] = "clip"
     threshold: float = Field(0.35, gt=0, lt=1)
 
+    @property
+    def geometry(self) -> str:
+        """How a picture is fitted to the model, in the words in which evaluation protocols name it."""
+        return f"letterbox {self.size}"
+
     def picture(self, picture: Image.Image) -> Tensor:
         """An RGB picture to (3, size, size) float32, normalised."""
         pixels = np.asarray(picture)

@@ -40,7 +40,7 @@ class Stub:
 
     @property
     def preparation(self) -> SimpleNamespace:
-        return SimpleNamespace(threshold=self.threshold)
+        return SimpleNamespace(threshold=self.threshold, geometry="letterbox 416")
 
     def look_at(self, picture: Path) -> SimpleNamespace:
         self.looked[picture.name] += 1

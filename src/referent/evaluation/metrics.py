@@ -1,6 +1,6 @@
-"""From pixel counts to oIoU, mIoU, Pr@X, N-acc, T-acc and AUROC, each with a bootstrap interval over pictures.
+"""From pixel counts to the numbers of a protocol and to AUROC, each with a bootstrap interval over pictures.
 
-Shape letters: N phrases, P pictures, K numbers, R bootstrap replicates.
+Shape letters: N phrases, P pictures, C classes, K numbers, R bootstrap replicates.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from referent.evaluation.protocols import Protocol
+from referent.errors import DataError
+from referent.evaluation.protocols import PRECISION_AT, Protocol
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -75,25 +76,29 @@ class Counts:
         union: (N,) pixels in either.
         predicted: (N,) pixels in the answer.
         present: (N,) the phrase is true of something in its picture.
+        pixels: (N,) all pixels compared; only means over classes need them.
+        classes: (N,) any integers, one a class; only means over classes need them.
     """
 
     intersection: Ints
     union: Ints
     predicted: Ints
     present: Bools
+    pixels: Ints | None = None
+    classes: Ints | None = None
 
     def __getitem__(self, rows: Bools) -> Counts:
-        return Counts(self.intersection[rows], self.union[rows], self.predicted[rows], self.present[rows])
+        return Counts(
+            self.intersection[rows],
+            self.union[rows],
+            self.predicted[rows],
+            self.present[rows],
+            None if self.pixels is None else self.pixels[rows],
+            None if self.classes is None else self.classes[rows],
+        )
 
     def __len__(self) -> int:
         return len(self.union)
-
-
-def overlap(answer: Bools, truth: Bools) -> tuple[int, int, int]:
-    """(intersection, union, answer) pixels of two masks of one shape."""
-    both = int(np.count_nonzero(answer & truth))
-    predicted, true = int(np.count_nonzero(answer)), int(np.count_nonzero(truth))
-    return both, predicted + true - both, predicted
 
 
 def scores(
@@ -101,11 +106,15 @@ def scores(
 ) -> dict[str, Interval]:
     """All numbers of one protocol.
 
-    * oIoU: sum of intersections over sum of unions, all phrases; what is drawn for an absent phrase adds to the union.
-    * mIoU: mean IoU over all phrases (gRefCOCO's gIoU); an absent phrase has 1 when nothing is drawn, else 0.
+    * oIoU, cIoU: sum of intersections over sum of unions, all phrases; what is drawn for an absent phrase adds to the
+      union.
+    * mIoU, gIoU: mean IoU over all phrases; where answer and truth are both empty the protocol says what IoU that is.
     * mIoU-present: the same over the phrases that are true of something.
     * Pr@X: share of the present phrases whose IoU reaches X.
     * T-acc, N-acc: share of present phrases with an answer that is not empty; of absent phrases with an empty one.
+    * accuracy: Pr@0.5, of boxes.
+    * class-mIoU: mean over classes of the oIoU of a class; one without any pixel in answer or truth has none.
+    * FB-IoU: mean of oIoU and of the oIoU of the background, over all phrases.
 
     Args:
         counts: of N phrases.
@@ -120,19 +129,59 @@ def drawn_scores(
     protocol: Protocol, counts: Counts, picture: Ints, replicates: int = REPLICATES, seed: int = 0
 ) -> dict[str, Draws]:
     """`scores` before their intervals, for differences between the answers of two models."""
+    columns = {name: pair for name, pair in _columns(protocol, counts).items() if name in protocol.numbers}
+    above = np.stack([column for column, _ in columns.values()], axis=1).astype(float)
+    below = np.stack([column for _, column in columns.values()], axis=1).astype(float)
+    found = dict(zip(columns, ratios(above, below, picture, replicates, seed), strict=True))
+    if protocol.over == "classes":
+        found |= _over_classes(counts, picture, replicates, seed)
+    return {name: found[name] for name in protocol.numbers}
+
+
+def _columns(protocol: Protocol, counts: Counts) -> dict[str, tuple[NDArray[np.generic], NDArray[np.generic]]]:
+    """For each number that is a ratio of sums over phrases what is summed, above and below, (N,) each."""
     iou = protocol.iou(counts.intersection, counts.union)
     present, drawn = counts.present.astype(float), counts.predicted > 0
-    columns: dict[str, tuple[NDArray[np.generic], NDArray[np.generic]]] = {
-        "oIoU": (counts.intersection, counts.union),
-        "mIoU": (iou, np.ones(len(counts))),
+    overall, mean = (counts.intersection, counts.union), (iou, np.ones(len(counts)))
+    return {
+        "oIoU": overall,
+        "cIoU": overall,
+        "mIoU": mean,
+        "gIoU": mean,
         "mIoU-present": (iou * present, present),
-        **{f"Pr@{at}": (protocol.reached(iou, at) * present, present) for at in protocol.precision_at},
+        **{f"Pr@{at}": (protocol.reached(iou, at) * present, present) for at in PRECISION_AT},
+        "accuracy": (protocol.reached(iou, 0.5) * present, present),
         "T-acc": (drawn * present, present),
         "N-acc": (~drawn * (1 - present), 1 - present),
     }
-    above = np.stack([column for column, _ in columns.values()], axis=1).astype(float)
-    below = np.stack([column for _, column in columns.values()], axis=1).astype(float)
-    return dict(zip(columns, ratios(above, below, picture, replicates, seed), strict=True))
+
+
+def _over_classes(counts: Counts, picture: Ints, replicates: int, seed: int) -> dict[str, Draws]:
+    if counts.pixels is None or counts.classes is None:
+        raise DataError("means over classes: the class and the size of every picture must be known")
+    background = counts.pixels - counts.union, counts.pixels - counts.intersection
+    above = np.stack([counts.intersection, background[0]], axis=1).astype(float)
+    below = np.stack([counts.union, background[1]], axis=1).astype(float)
+    both = ratios(above, below, picture, replicates, seed)
+    classes, members = np.unique(counts.classes, return_inverse=True)
+    each: list[Draws] = []
+    # One column a class, few at a time: phrases times classes may be more than fits.
+    step = max(1, HELD_AT_ONCE // max(1, len(counts)))
+    for start in range(0, len(classes), step):
+        belongs = members[:, None] == np.arange(start, min(start + step, len(classes)))
+        above, below = belongs * counts.intersection[:, None], belongs * counts.union[:, None]
+        each += ratios(above.astype(float), below.astype(float), picture, replicates, seed)
+    return {"class-mIoU": _mean(each), "FB-IoU": _mean(both)}
+
+
+def _mean(numbers: list[Draws]) -> Draws:
+    """Over those that are defined, replicate by replicate."""
+    if not numbers:
+        return Draws(np.nan, np.empty(0))
+    table = np.stack([np.concatenate([[number.value], number.drawn]) for number in numbers])
+    defined = np.isfinite(table)
+    mean = _divided(np.where(defined, table, 0).sum(axis=0), defined.sum(axis=0).astype(float))
+    return Draws(float(mean[0]), mean[1:])
 
 
 def ratios(above: Floats, below: Floats, picture: Ints, replicates: int, seed: int) -> list[Draws]:

@@ -2,7 +2,8 @@
 
 The first line is a `Header`. Each further line is one phrase: `id`, `picture`, `phrase`, `tags`, `present`, `score`,
 `found`, `rle` (COCO RLE of the mask at the model's own threshold, whatever `found` says) and `counts`: for each
-protocol [intersection, union, pixels of the answer]. Lines are written picture by picture.
+protocol in whose numbers the phrase enters [intersection, union, pixels of the answer]. Lines are written picture by
+picture.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 
 from referent.data.sample import Sample
 from referent.errors import DataError
+from referent.evaluation.comparison import Triple
 from referent.rle import RLE
 
 FORMAT = 1
@@ -52,14 +54,15 @@ class Answer:
         present: the phrase is true of something in the picture.
         score: in [0, 1], see `Segmentation.score`.
         found: see `Segmentation.found`.
-        counts: for each protocol (intersection, union, pixels of the answer).
+        counts: for each protocol (intersection, union, pixels of the answer); None where its numbers leave the phrase
+            out.
         rle: the mask at the model's own threshold; None where predictions are not kept.
     """
 
     present: bool
     score: float
     found: bool
-    counts: tuple[tuple[int, int, int], ...]
+    counts: tuple[Triple | None, ...]
     rle: RLE | None = None
 
 
@@ -114,7 +117,9 @@ class PredictionFile:
                     f"{self.path}: sample {sample.id}: the data set has {str(sample.reference)!r}, the file "
                     f"{line['phrase']!r}; the data set has changed since, so write to a new file"
                 )
-            yield sample.id, Answer(line["present"], line["score"], line["found"], _triples(line["counts"]))
+            triples = _triples(line["counts"])
+            counts = tuple(triples.get(protocol) for protocol in self._header.protocols)
+            yield sample.id, Answer(line["present"], line["score"], line["found"], counts)
 
     def write(self, answered: Iterable[tuple[Sample, Answer]]) -> None:
         """Append the answers about one picture.
@@ -132,7 +137,11 @@ class PredictionFile:
                 "score": answer.score,
                 "found": answer.found,
                 "rle": answer.rle,
-                "counts": dict(zip(self._header.protocols, answer.counts, strict=True)),
+                "counts": {
+                    protocol: triple
+                    for protocol, triple in zip(self._header.protocols, answer.counts, strict=True)
+                    if triple is not None
+                },
             }
             for sample, answer in answered
         )
@@ -190,12 +199,12 @@ def _line(content: Mapping[str, Any]) -> bytes:
     return json.dumps(content, ensure_ascii=False).encode(errors="backslashreplace") + b"\n"
 
 
-def _triples(counts: Mapping[str, Iterable[int]]) -> tuple[tuple[int, int, int], ...]:
-    triples = []
-    for values in counts.values():
+def _triples(counts: Mapping[str, Iterable[int]]) -> dict[str, Triple]:
+    triples = {}
+    for protocol, values in counts.items():
         intersection, union, predicted = values
-        triples.append((int(intersection), int(union), int(predicted)))
-    return tuple(triples)
+        triples[protocol] = int(intersection), int(union), int(predicted)
+    return triples
 
 
 def read_header(path: Path) -> Header:

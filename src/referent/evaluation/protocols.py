@@ -1,24 +1,33 @@
 """Named, versioned ways to turn predictions into numbers.
 
-Published scores differ in threshold, in what counts as reaching an IoU, and in which mean is printed, so they are not
-comparable with each other; a number of this project always stands beside the protocol that made it. Every protocol
-starts from the same predictions (a probability map at the picture's own size, a score, `found`), so that one pass of
-the model is scored under several.
+Published scores differ in threshold, in the size at which masks are compared, in what counts as reaching an IoU, and in
+which mean is printed, so they are not comparable with each other; a number of this project always stands beside the
+protocol that made it. Every protocol starts from the same predictions (a probability map at the picture's own size, a
+score, `found`), so that one pass of the model is scored under several.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from referent.data.sample import Overlap, Sample
 from referent.errors import DataError
 
+Over = Literal["sentences", "first sentences", "classes"]
+
 PRECISION_AT = (0.5, 0.6, 0.7, 0.8, 0.9)
-"""The IoUs of Pr@X in every published table."""
+"""The IoUs of Pr@X in published tables."""
+
+COMMON = ("oIoU", "mIoU", "mIoU-present", *(f"Pr@{at}" for at in PRECISION_AT), "T-acc", "N-acc")
+"""What most protocols print; `metrics.scores` defines each number."""
+
+REF, CLASS = "ref", "name"
+"""The tags by which samples belong to one referred object, and to one class."""
 
 
 @dataclass(frozen=True)
@@ -28,28 +37,45 @@ class Protocol:
     Attributes:
         name: what `--protocol` takes.
         version: raised whenever the same predictions would get another number.
-        threshold: a pixel belongs to the answer when its probability is greater; None for the model's own threshold.
-        heeds_found: an answer that the model itself calls not found counts as empty.
-        compared_at: the size at which answer and truth are compared; "original" is the picture's own.
-        epsilon: added to the union before dividing.
-        both_empty: IoU where neither answer nor truth has a pixel.
-        strict: Pr@X counts IoU > X; otherwise IoU >= X.
-        precision_at: the X of Pr@X.
-        headline: the numbers to quote.
         source: where these rules are written.
+        headline: the numbers to quote.
+        threshold: a pixel belongs to the answer when its probability is greater; None for the model's own threshold.
+        strict: Pr@X counts IoU > X; otherwise IoU >= X.
+        both_empty: IoU where neither answer nor truth has a pixel.
+        epsilon: added to the union before dividing.
+        refusal: what becomes of an answer that the model itself calls not found. "ignored": its mask counts all the
+            same; "empty": it counts as empty; "missed": the same, but where there was something to find the union
+            keeps the pixels of the refused mask.
+        compared: "masks", or "boxes": of the answer, against the target whose box it fits best.
+        squash: side of the square to which truth and answer are squashed before they are compared, nearest; None for
+            the picture's own size.
+        overlap: what pixels are that several polygons of one target cover, see `Sample.mask`.
+        over: what the means are taken over.
+        numbers: the numbers it gives, in this order.
+        picture: how the published numbers' pictures were prepared, in the words of `Preparation.geometry`; None where
+            the protocol leaves that to the model.
     """
 
     name: str
     version: int
-    threshold: float | None
-    heeds_found: bool
-    epsilon: float
-    both_empty: float
-    strict: bool
-    headline: tuple[str, ...]
     source: str
-    compared_at: Literal["original"] = "original"
-    precision_at: tuple[float, ...] = PRECISION_AT
+    headline: tuple[str, ...]
+    threshold: float | None
+    strict: bool
+    both_empty: float
+    epsilon: float = 0.0
+    refusal: Literal["ignored", "empty", "missed"] = "ignored"
+    compared: Literal["masks", "boxes"] = "masks"
+    squash: int | None = None
+    overlap: Overlap = "union"
+    over: Over = "sentences"
+    numbers: tuple[str, ...] = COMMON
+    picture: str | None = None
+
+    @property
+    def key(self) -> str:
+        """Name and version, as prediction files and tables write them: "cris/1"."""
+        return f"{self.name}/{self.version}"
 
     def iou(self, intersection: NDArray[np.int64], union: NDArray[np.int64]) -> NDArray[np.float64]:
         """IoU of N comparisons.
@@ -66,44 +92,137 @@ class Protocol:
         """(N,) bool: which IoUs count for Pr@threshold."""
         return iou > threshold if self.strict else iou >= threshold
 
+    def counted(self, samples: Sequence[Sample]) -> frozenset[str]:
+        """Ids of the samples that enter its numbers: all, the first of each `ref`, or those with a class.
+
+        Raises:
+            DataError: no sample has the tag that this needs.
+        """
+        if self.over == "sentences":
+            return frozenset(sample.id for sample in samples)
+        tag = CLASS if self.over == "classes" else REF
+        tagged = [sample for sample in samples if tag in sample.tags]
+        if not tagged:
+            raise DataError(f"protocol {self.name}: takes means over {self.over}, but no sample has the tag {tag!r}")
+        if self.over == "classes":
+            return frozenset(sample.id for sample in tagged)
+        first: dict[str, str] = {}
+        for sample in tagged:
+            first.setdefault(sample.tags[tag], sample.id)
+        return frozenset(first.values())
+
+
+_REFERENT = Protocol(
+    name="referent",
+    version=1,
+    source="docs/evaluate.md",
+    headline=("oIoU", "mIoU"),
+    threshold=None,
+    refusal="empty",
+    both_empty=1.0,
+    strict=False,
+)
+
+# The authors confirm that their "IoU" is the mean over sentences (issue 12 of their repository).
+_CRIS = Protocol(
+    name="cris",
+    version=1,
+    source="CRIS.pytorch, engine.inference: probability > 0.35, IoU = inter / (union + 1e-6), Pr@X: IoU > X",
+    headline=("mIoU",),
+    threshold=0.35,
+    epsilon=1e-6,
+    both_empty=0.0,
+    strict=True,
+    picture="letterbox 416",
+)
+
+_LAVT = Protocol(
+    name="lavt",
+    version=1,
+    source="LAVT-RIS, test.py: every sentence; truth squashed to 480 x 480 (PIL, nearest), foreground where exactly "
+    "one polygon covers; the larger of two classes; IoU = I / U or 0; Pr@X: IoU >= X",
+    headline=("oIoU",),
+    threshold=0.5,
+    both_empty=0.0,
+    strict=False,
+    squash=480,
+    overlap="once",
+    picture="squash 480",
+)
+
+_MAGNET = replace(_LAVT, name="magnet", source="MagNet, test.py: as LAVT, with sigmoid > 0.5")
 
 PROTOCOLS: Mapping[str, Protocol] = {
     protocol.name: protocol
     for protocol in (
-        Protocol(
-            name="referent",
-            version=1,
-            threshold=None,
-            heeds_found=True,
-            epsilon=0.0,
-            both_empty=1.0,
-            strict=False,
-            headline=("oIoU", "mIoU"),
-            source="docs/evaluate.md",
-        ),
+        _REFERENT,
         # Tells the quality of masks from the decision that there is something to find.
-        Protocol(
-            name="referent-masks",
-            version=1,
-            threshold=None,
-            heeds_found=False,
-            epsilon=0.0,
-            both_empty=1.0,
-            strict=False,
-            headline=("oIoU", "mIoU"),
-            source="docs/evaluate.md",
+        replace(_REFERENT, name="referent-masks", refusal="ignored"),
+        _CRIS,
+        replace(
+            _CRIS,
+            name="cris-val",
+            source="CRIS.pytorch, engine.validate: as cris, but the first sentence of each referred object; what the "
+            "log of a training shows",
+            over="first sentences",
         ),
-        # The authors confirm that their "IoU" is the mean over sentences (issue 12 of their repository).
+        # That the printed IoU is a mean over sentences is confirmed by the authors here too (issue 4).
+        replace(_CRIS, name="etris", source="ETRIS, engine.inference: the code of CRIS"),
+        _LAVT,
+        _MAGNET,
+        replace(
+            _MAGNET,
+            name="magnet-448",
+            source="MagNet, run_test.sh: the weights of all data sets together are tested at 448",
+            squash=448,
+            picture="squash 448",
+        ),
         Protocol(
-            name="cris",
+            name="unirefpp",
             version=1,
-            threshold=0.35,
-            heeds_found=False,
-            epsilon=1e-6,
+            source="UniRef++, RefCOCOeval: sigmoid > 0.5, always one mask; P@X: IoU > X; oIoU, and the mean of "
+            "pycocotools' IoU",
+            headline=("oIoU", "mIoU"),
+            threshold=0.5,
             both_empty=0.0,
             strict=True,
-            headline=("mIoU",),
-            source="CRIS.pytorch, engine.inference: probability > 0.35, IoU = inter / (union + 1e-6), Pr@X: IoU > X",
+            picture="shortest side 800, longest 1333",
+        ),
+        Protocol(
+            name="grefcoco",
+            version=1,
+            source="GRES (Liu et al., CVPR 2023) and its code ReLA, refer_evaluation: gIoU = mean IoU, an absent phrase "
+            "1 or 0; cIoU = sum of I / sum of U; Pr@X over present phrases: IoU >= X",
+            headline=("gIoU", "cIoU", "N-acc", "T-acc"),
+            threshold=None,
+            refusal="missed",
+            both_empty=1.0,
+            strict=False,
+            numbers=("gIoU", "cIoU", "oIoU", "mIoU", "mIoU-present", "Pr@0.7", "Pr@0.8", "Pr@0.9", "T-acc", "N-acc"),
+        ),
+        Protocol(
+            name="reclip",
+            version=1,
+            source="ReCLIP, main.py: right when the IoU with any box of a target is > 0.5; boxes without + 1",
+            headline=("accuracy",),
+            threshold=None,
+            both_empty=0.0,
+            strict=True,
+            compared="boxes",
+            numbers=("accuracy",),
+            picture="box proposals",
+        ),
+        Protocol(
+            name="fss",
+            version=1,
+            source="the metrics of few-shot segmentation, as in HSNet (Min et al., ICCV 2021): IoU of a class = sum of "
+            "I / sum of U over its samples; FB-IoU = mean of foreground and background IoU over all",
+            headline=("class-mIoU", "FB-IoU"),
+            threshold=0.5,
+            both_empty=0.0,
+            strict=False,
+            over="classes",
+            numbers=("class-mIoU", "FB-IoU", "mIoU"),
         ),
     )
 }

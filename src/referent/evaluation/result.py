@@ -13,7 +13,7 @@ from referent.evaluation.metrics import LEVEL, Interval
 from referent.evaluation.protocols import Protocol
 from referent.files import atomic_write
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Scores:
         phrases: how many.
         pictures: how many pictures they are about.
         absent: how many of the phrases are true of nothing.
-        numbers: "oIoU", "mIoU", "mIoU-present", "Pr@0.5" ... "Pr@0.9", "T-acc", "N-acc", each in [0, 1].
+        numbers: those of the protocol, each in [0, 1]; `metrics.scores` defines them.
     """
 
     phrases: int
@@ -39,13 +39,15 @@ class ProtocolScores:
 
     Attributes:
         protocol: all of its rules.
-        overall: over all phrases.
+        overall: over all phrases that enter its numbers.
         kinds: the same for each value of the tag `kind`.
+        notes: where these numbers were not made as the published ones were.
     """
 
     protocol: Protocol
     overall: Scores
     kinds: Mapping[str, Scores]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from time import perf_counter
@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from referent.data.sample import Dataset, Sample
 from referent.errors import DataError, ReferentError
 from referent.evaluation import environment, metrics
+from referent.evaluation.comparison import Comparison
 from referent.evaluation.predictions import Answer, Header, PredictionFile
-from referent.evaluation.protocols import Protocol, find
+from referent.evaluation.protocols import CLASS, Protocol, find
 from referent.evaluation.result import Bootstrap, Case, Failure, ProtocolScores, Result, Scores
 from referent.evaluation.selection import Where, select
 from referent.rle import encode
@@ -73,16 +74,17 @@ def evaluate(
         DataError: no samples, an unknown protocol or tag value, `save` holds another run, or every picture failed.
     """
     chosen = find(protocols)
+    counted = [protocol.counted(dataset.samples) for protocol in chosen]
     samples = _sampled(dataset, where or {}, limit)
     if save is not None and weights_sha256 is None:
         weights_sha256 = f"tensors:{_digest(segmenter)}"
     split = ",".join(sorted({sample.split for sample in dataset.samples}))
     began = perf_counter()
-    run = _Run(segmenter, chosen, samples)
+    run = _Run(segmenter, chosen, counted, samples)
     with ExitStack() as stack:
         file = None
         if save is not None:
-            keys = [f"{protocol.name}/{protocol.version}" for protocol in chosen]
+            keys = [protocol.key for protocol in chosen]
             threshold = segmenter.preparation.threshold
             precision = str(segmenter.engine.dtype).removeprefix("torch.")
             header = Header(segmenter.name, weights_sha256, precision, dataset.name, split, keys, threshold)
@@ -133,17 +135,28 @@ class _Run:
 
     Attributes:
         answered, present: (N,) bool.
+        counted: (protocols, N) bool, which phrases enter whose numbers.
         picture: (N,) int, the number of each sample's picture.
         score: (N,) float.
         counts: (protocols, N, 3) int: intersection, union, pixels of the answer.
     """
 
-    def __init__(self, segmenter: Segmenter, protocols: Sequence[Protocol], samples: Sequence[Sample]) -> None:
+    def __init__(
+        self,
+        segmenter: Segmenter,
+        protocols: Sequence[Protocol],
+        counted: Sequence[Container[str]],
+        samples: Sequence[Sample],
+    ) -> None:
         self._segmenter = segmenter
         self._protocols = protocols
         self._samples = samples
+        self.counted = np.array([[sample.id in ids for sample in samples] for ids in counted], dtype=bool)
         numbers: dict[Path, int] = {}
         self.picture = np.array([numbers.setdefault(sample.picture, len(numbers)) for sample in samples])
+        self._pixels = np.array([sample.size[0] * sample.size[1] for sample in samples])
+        classes: dict[str, int] = {}
+        self._classes = np.array([classes.setdefault(sample.tags.get(CLASS, ""), len(classes)) for sample in samples])
         self.answered = np.zeros(len(samples), dtype=bool)
         self.present = np.zeros(len(samples), dtype=bool)
         self.score = np.zeros(len(samples))
@@ -183,12 +196,14 @@ class _Run:
     def scores(self, index: int, replicates: int, seed: int) -> ProtocolScores:
         """All numbers of one protocol, over everything and by kind of phrase."""
         kinds = np.array([sample.tags.get("kind", "") for sample in self._samples])
+        rows = self.answered & self.counted[index]
         by_kind = {
-            str(kind): self._scored(index, self.answered & (kinds == kind), replicates, seed)
-            for kind in np.unique(kinds[self.answered])
+            str(kind): self._scored(index, rows & (kinds == kind), replicates, seed)
+            for kind in np.unique(kinds[rows])
             if kind
         }
-        return ProtocolScores(self._protocols[index], self._scored(index, self.answered, replicates, seed), by_kind)
+        overall = self._scored(index, rows, replicates, seed)
+        return ProtocolScores(self._protocols[index], overall, by_kind, tuple(self._notes(self._protocols[index])))
 
     def auroc(self, replicates: int, seed: int) -> metrics.Interval:
         """Of the score, present against absent phrases."""
@@ -202,7 +217,8 @@ class _Run:
         cases: dict[Path, Case] = {}
         for row in np.lexsort((intersection - union, iou)).tolist():
             sample = self._samples[row]
-            if self.answered[row] and iou[row] < 1 and sample.picture not in cases:
+            scored = self.answered[row] and self.counted[0, row]
+            if scored and iou[row] < 1 and sample.picture not in cases:
                 cases[sample.picture] = Case(sample.id, sample.picture.name, str(sample.reference), float(iou[row]))
             if len(cases) == WORST_KEPT:
                 break
@@ -218,28 +234,32 @@ class _Run:
             part = samples[start : start + step]
             with self._model_time():
                 answers = look.segment([sample.reference for sample in part])
-            for sample, answer in zip(part, answers, strict=True):
-                yield self._compared(sample, answer, keep_masks)
+            for row, answer in zip(rows[start : start + step], answers, strict=True):
+                yield self._compared(row, answer, keep_masks)
 
-    def _compared(self, sample: Sample, answer: Segmentation, keep_mask: bool) -> Answer:
+    def _compared(self, row: int, answer: Segmentation, keep_mask: bool) -> Answer:
+        sample = self._samples[row]
         if answer.mask.shape != sample.size:
             raise DataError(
                 f"{sample.picture}: the data set says {sample.size[1]} x {sample.size[0]}, "
                 f"the picture is {answer.mask.shape[1]} x {answer.mask.shape[0]}"
             )
-        truth = sample.mask()
-        counts = tuple(metrics.overlap(_cut(protocol, answer), truth) for protocol in self._protocols)
+        comparison = Comparison(sample, answer)
         return Answer(
-            present=bool(truth.any()),
+            present=comparison.present,
             score=float(answer.score),
             found=bool(answer.found),
-            counts=counts,
+            counts=tuple(
+                comparison.triple(protocol) if counted else None
+                for protocol, counted in zip(self._protocols, self.counted[:, row], strict=True)
+            ),
             rle=encode(answer.mask) if keep_mask else None,
         )
 
     def _scored(self, index: int, rows: NDArray[np.bool_], replicates: int, seed: int) -> Scores:
-        intersection, union, predicted = self.counts[index, rows].T
-        counts = metrics.Counts(intersection, union, predicted, self.present[rows])
+        intersection, union, predicted = self.counts[index].T
+        every = metrics.Counts(intersection, union, predicted, self.present, self._pixels, self._classes)
+        counts = every[rows]
         return Scores(
             phrases=int(rows.sum()),
             pictures=len(np.unique(self.picture[rows])),
@@ -247,11 +267,20 @@ class _Run:
             numbers=metrics.scores(self._protocols[index], counts, self.picture[rows], replicates, seed),
         )
 
+    def _notes(self, protocol: Protocol) -> Iterator[str]:
+        own = self._segmenter.preparation.geometry
+        if protocol.picture is not None and protocol.picture != own:
+            yield f"picture: {own}, the model's own; the published numbers of {protocol.name} are of {protocol.picture}"
+        if protocol.overlap == "once" and not any(sample.polygons for sample in self._samples):
+            yield "truth: this data holds no polygons, so what several of them cover could not be left out"
+
     def _keep(self, row: int, answer: Answer) -> None:
         self.answered[row] = True
         self.present[row] = answer.present
         self.score[row] = answer.score
-        self.counts[:, row] = answer.counts
+        for index, triple in enumerate(answer.counts):
+            if triple is not None:
+                self.counts[index, row] = triple
 
     def _fail(self, picture: Path, rows: Sequence[int], error: str) -> None:
         self.failed.append(Failure(str(picture), len(rows), error))
@@ -261,13 +290,6 @@ class _Run:
         began = perf_counter()
         yield
         self.model_seconds += perf_counter() - began
-
-
-def _cut(protocol: Protocol, answer: Segmentation) -> NDArray[np.bool_]:
-    """The (H, W) bool answer that a protocol compares."""
-    if protocol.heeds_found and not answer.found:
-        return np.zeros_like(answer.mask)
-    return answer.mask if protocol.threshold is None else answer.probability > protocol.threshold
 
 
 def _shown(

@@ -1,0 +1,111 @@
+"""One answer against its truth under several protocols, every distinct comparison made once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from referent.data.sample import Overlap, Sample
+from referent.evaluation.protocols import Protocol
+from referent.segmentation import Box, box_of
+
+if TYPE_CHECKING:
+    from referent.segmentation import Segmentation
+
+Bools = NDArray[np.bool_]
+Triple = tuple[int, int, int]
+"""Pixels in both answer and truth, in either, and in the answer."""
+
+
+class Comparison:
+    """One answer against the truth of its sample.
+
+    Args:
+        sample: with its truth.
+        answer: of the picture's own size.
+    """
+
+    def __init__(self, sample: Sample, answer: Segmentation) -> None:
+        self._sample = sample
+        self._answer = answer
+        self._truths: dict[tuple[Overlap, int | None], tuple[Bools, int]] = {}
+        self._triples: dict[tuple[float | None, Overlap, int | None], Triple] = {}
+
+    @property
+    def present(self) -> bool:
+        """Whether the phrase is true of something."""
+        return self._truth("union", None)[1] > 0
+
+    def triple(self, protocol: Protocol) -> Triple:
+        """What `protocol` counts: pixels, or areas of boxes."""
+        if protocol.compared == "boxes":
+            return box_overlap(self._answer.box or box_of(self._answer.mask), boxes_of(self._sample))
+        intersection, union, predicted = self._overlap(protocol)
+        if self._answer.found or protocol.refusal == "ignored":
+            return intersection, union, predicted
+        if protocol.refusal == "missed" and self.present:
+            return 0, union, 0
+        return 0, self._truth(protocol.overlap, protocol.squash)[1], 0
+
+    def _overlap(self, protocol: Protocol) -> Triple:
+        key = protocol.threshold, protocol.overlap, protocol.squash
+        if key not in self._triples:
+            threshold = protocol.threshold
+            answer = self._answer.mask if threshold is None else self._answer.probability > threshold
+            truth, true = self._truth(protocol.overlap, protocol.squash)
+            answer = squashed(answer, protocol.squash)
+            both, predicted = int(np.count_nonzero(answer & truth)), int(np.count_nonzero(answer))
+            self._triples[key] = both, predicted + true - both, predicted
+        return self._triples[key]
+
+    def _truth(self, overlap: Overlap, side: int | None) -> tuple[Bools, int]:
+        """The truth's mask and its pixels."""
+        if not any(len(parts) > 1 for parts in self._sample.polygons):
+            overlap = "union"
+        if (overlap, side) not in self._truths:
+            mask = self._sample.mask(overlap) if side is None else squashed(self._truth(overlap, None)[0], side)
+            self._truths[overlap, side] = mask, int(np.count_nonzero(mask))
+        return self._truths[overlap, side]
+
+
+def squashed(mask: Bools, side: int | None) -> Bools:
+    """(H, W) to (side, side), whatever the proportions, each pixel the nearest one; None leaves the mask as it is."""
+    if side is None:
+        return mask
+    rows, columns = (nearest(length, side) for length in mask.shape)
+    return mask.take(rows, axis=0).take(columns, axis=1)
+
+
+@lru_cache(maxsize=128)
+def nearest(length: int, side: int) -> NDArray[np.intp]:
+    """(side,) indices into `length` samples, those that PIL's nearest resizing takes.
+
+    PIL adds up its step in float64. Where pixel centres fall on an edge the rounding of that sum decides: for 640 to
+    480 it decides 99 columns, so that the plain formula would compare other pixels than the official code.
+    """
+    step = length / side
+    return np.cumsum([step * 0.5] + [step] * (side - 1)).astype(np.intp)
+
+
+def box_overlap(box: Box | None, targets: Sequence[Box]) -> Triple:
+    """Areas of a box against that target's box with which its IoU is greatest; of (0, 0, 0, 0) where there is none."""
+    x0, y0, x1, y1 = box or (0, 0, 0, 0)
+    predicted = (x1 - x0) * (y1 - y0)
+    triples = [(0, predicted, predicted)] if not targets else []
+    for left, top, right, bottom in targets:
+        width, height = min(x1, right) - max(x0, left), min(y1, bottom) - max(y0, top)
+        both = max(0, width) * max(0, height)
+        triples.append((both, predicted + (right - left) * (bottom - top) - both, predicted))
+    return max(triples, key=lambda triple: triple[0] / triple[1] if triple[1] else 0.0)
+
+
+def boxes_of(sample: Sample) -> list[Box]:
+    """The boxes around a sample's targets in pixels, x1 and y1 exclusive."""
+    from pycocotools import mask as coco_mask
+
+    boxes = [coco_mask.toBbox(target).astype(int).tolist() for target in sample.targets]
+    return [(x, y, x + width, y + height) for x, y, width, height in boxes]
