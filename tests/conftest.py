@@ -109,7 +109,9 @@ def sure_colours() -> Segmenter:
 def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A CRIS of random weights in a file, small enough for every test."""
     from referent.encoders.clip import CLIPResNetConfig, CLIPTextConfig
-    from referent.models.cris.config import CRISConfig, DecoderConfig, NeckConfig, ProjectorConfig
+    from referent.layers.decoder import DecoderConfig
+    from referent.layers.projector import ProjectorConfig
+    from referent.models.cris.config import CRISConfig, NeckConfig
     from referent.models.cris.model import CRIS
 
     torch.manual_seed(0)

@@ -59,7 +59,9 @@ def test_the_table_of_models_for_machines(run: Run) -> None:
 def official_checkpoint(path: Path) -> dict[str, torch.Tensor]:
     """A checkpoint as the official training writes it, of a CRIS with a width no published one has."""
     from referent.encoders.clip import CLIPResNetConfig, CLIPTextConfig
-    from referent.models.cris.config import CRISConfig, DecoderConfig, NeckConfig, ProjectorConfig
+    from referent.layers.decoder import DecoderConfig
+    from referent.layers.projector import ProjectorConfig
+    from referent.models.cris.config import CRISConfig, NeckConfig
     from referent.models.cris.model import CRIS
     from referent.models.cris.official import to_official
 

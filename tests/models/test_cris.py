@@ -9,9 +9,11 @@ from pydantic import ValidationError
 from referent.encoders.clip import CLIPResNetConfig, CLIPTextConfig, CLIPViTConfig
 from referent.encoders.mobilenet import MobileNetV2Config
 from referent.errors import TrainingError, WeightsError
+from referent.layers.decoder import DecoderConfig
+from referent.layers.projector import ProjectorConfig
 from referent.models.base import Batch
 from referent.models.cris import CRIS, CRISConfig
-from referent.models.cris.config import DecoderConfig, NeckConfig, ProjectorConfig
+from referent.models.cris.config import NeckConfig
 from referent.models.cris.official import config_of, from_official, to_official
 
 from .base import ModelTester
@@ -113,7 +115,7 @@ def test_the_presence_loss_asks_whether_the_target_is_empty_and_leaves_the_mask_
 
 
 def test_dice_asks_for_an_empty_mask_where_nothing_is_meant() -> None:
-    from referent.models.cris.losses import dice
+    from referent.layers.losses import dice
 
     nothing = torch.zeros(1, 1, 4, 4)
     assert dice(torch.full((1, 1, 4, 4), -20.0), nothing) < 1e-3 < 0.9 < dice(torch.full((1, 1, 4, 4), 20.0), nothing)

@@ -5,11 +5,13 @@ import torch
 
 from referent.encoders.clip import CLIPResNetConfig, CLIPTextConfig
 from referent.layers import packed
+from referent.layers.decoder import DecoderConfig
 from referent.layers.packed import PackedConv, PackedLinear
+from referent.layers.projector import ProjectorConfig
 from referent.layers.winograd import WinogradConv
 from referent.models.base import Batch
 from referent.models.cris import CRIS, CRISConfig
-from referent.models.cris.config import DecoderConfig, NeckConfig, ProjectorConfig
+from referent.models.cris.config import NeckConfig
 from referent.models.cris.inference import CRISInference
 
 from .test_cris import TestCRIS as Cases
@@ -61,6 +63,12 @@ def test_half_precision_answers_nearly_the_same() -> None:
     expected, found = cris(batch).logits, CRISInference(cris, torch.bfloat16)(batch).logits
     assert found.dtype == torch.float32
     assert (found - expected).abs().max() < 0.05 * expected.abs().max() + 0.05
+
+
+def test_half_precision_answers_on_a_cpu_without_instructions_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packed, "bf16_is_native", lambda: False)
+    form = CRISInference(model(Cases.configurations["resnet"]), torch.bfloat16)
+    assert torch.isfinite(form(Cases().batch(1, 2)).logits).all()
 
 
 def test_it_does_not_depend_on_the_order_or_company_of_phrases() -> None:
@@ -121,7 +129,7 @@ def test_winograd_in_many_chunks_is_the_same(monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize("available", [True, False])
 def test_packed_layers_are_the_plain_ones(monkeypatch: pytest.MonkeyPatch, available: bool) -> None:
     if not available:
-        monkeypatch.setattr(packed, "_has_packed_operators", lambda: False)
+        monkeypatch.setattr(packed, "_can_pack", lambda weight: False)
     torch.manual_seed(0)
     weight, bias, x, other = torch.randn(6, 5), torch.randn(6), torch.randn(2, 7, 5), torch.randn(2, 7, 6)
     plain = torch.nn.functional.linear(x, weight, bias)

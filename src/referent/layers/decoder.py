@@ -2,11 +2,29 @@
 
 from __future__ import annotations
 
+from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from referent.layers.attention import Attention
 from referent.layers.position import sinusoids, sinusoids_2d
+
+
+class DecoderConfig(BaseModel):
+    """The decoder. The defaults are CRIS's.
+
+    Attributes:
+        layers, heads: their numbers.
+        feedforward: inner width of the feed-forward parts.
+        dropout: everywhere in the decoder, in training.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    layers: int = Field(default=3, ge=1)
+    heads: int = Field(default=8, ge=1)
+    feedforward: int = Field(default=2048, ge=1)
+    dropout: float = Field(default=0.1, ge=0, lt=1)
 
 
 class DecoderLayer(nn.Module):

@@ -2,7 +2,7 @@
 
 MKL, which `F.linear` uses in float32, reaches half of oneDNN's rate on some processors; and a convolution through
 `F.conv2d` reorders its weights on every call. The packed operators are those that `torch.compile` emits. Where a build
-of torch lacks them, the plain operators take over.
+of torch or a processor lacks them, the plain operators take over.
 """
 
 from __future__ import annotations
@@ -12,7 +12,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
-def _has_packed_operators() -> bool:
+def bf16_is_native() -> bool:
+    """Whether this CPU has instructions for bfloat16; one without them emulates it, far slower than float32."""
+    mkldnn = bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
+    return mkldnn and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def _can_pack(weight: Tensor) -> bool:
+    if weight.device.type != "cpu" or (weight.dtype == torch.bfloat16 and not bf16_is_native()):
+        return False
     return bool(torch.backends.mkldnn.is_available()) and all(  # type: ignore[no-untyped-call]
         hasattr(torch.ops.mkldnn, name)
         for name in (
@@ -34,7 +42,7 @@ class PackedLinear:
     """
 
     def __init__(self, weight: Tensor, bias: Tensor | None, relu: bool = False) -> None:
-        self.packed = _has_packed_operators() and weight.device.type == "cpu"
+        self.packed = _can_pack(weight)
         weight = weight.detach().contiguous()
         self.weight = torch.ops.mkldnn._reorder_linear_weight(weight) if self.packed else weight
         self.bias = None if bias is None else bias.detach().clone()
@@ -72,7 +80,7 @@ class PackedConv:
     """
 
     def __init__(self, weight: Tensor, bias: Tensor, relu: bool, side: int, stride: int = 1, padding: int = 0) -> None:
-        self.packed = _has_packed_operators() and weight.device.type == "cpu"
+        self.packed = _can_pack(weight)
         self.stride, self.padding, self.relu = stride, padding, relu
         weight = weight.detach().contiguous(memory_format=torch.channels_last)
         if self.packed:

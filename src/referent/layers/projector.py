@@ -2,10 +2,28 @@
 
 from __future__ import annotations
 
+from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from referent.layers.convolution import conv_bn_relu
+
+
+class ProjectorConfig(BaseModel):
+    """The projector. The defaults are the published ones.
+
+    Attributes:
+        hidden: channels at twice the neck's resolution.
+        width: channels at four times the neck's resolution, and of the sentence's kernel.
+        detail: add the picture's maps of twice and four times the neck's resolution on the way up; ours, in no
+            paper, where masks are drawn from the decoder's map alone.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    hidden: int = Field(default=512, ge=1)
+    width: int = Field(default=256, ge=1)
+    detail: bool = False
 
 
 def dynamic_convolution(pixels: Tensor, kernels: Tensor, kernel: int) -> Tensor:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from referent.encoders.build import ImageEncoderConfig
 from referent.encoders.clip import CLIPResNetConfig, CLIPTextConfig
+from referent.layers.decoder import DecoderConfig
+from referent.layers.projector import ProjectorConfig
 
 _FROZEN = ConfigDict(extra="forbid", frozen=True)
 
@@ -21,40 +23,6 @@ class NeckConfig(BaseModel):
     model_config = _FROZEN
 
     channels: tuple[int, int, int] = (256, 512, 1024)
-
-
-class DecoderConfig(BaseModel):
-    """The decoder.
-
-    Attributes:
-        layers, heads: their numbers.
-        feedforward: inner width of the feed-forward parts.
-        dropout: everywhere in the decoder, in training.
-    """
-
-    model_config = _FROZEN
-
-    layers: int = Field(default=3, ge=1)
-    heads: int = Field(default=8, ge=1)
-    feedforward: int = Field(default=2048, ge=1)
-    dropout: float = Field(default=0.1, ge=0, lt=1)
-
-
-class ProjectorConfig(BaseModel):
-    """The projector.
-
-    Attributes:
-        hidden: channels at twice the neck's resolution.
-        width: channels at four times the neck's resolution, and of the sentence's kernel.
-        detail: add the picture's maps of twice and four times the neck's resolution on the way up; ours, not the
-            paper's, whose masks are drawn from the decoder's map alone.
-    """
-
-    model_config = _FROZEN
-
-    hidden: int = Field(default=512, ge=1)
-    width: int = Field(default=256, ge=1)
-    detail: bool = False
 
 
 class CRISConfig(BaseModel):

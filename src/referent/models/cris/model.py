@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from referent.encoders.build import build_image_encoder
 from referent.encoders.clip import CLIPTextEncoder
 from referent.layers.convolution import conv_bn_relu
 from referent.layers.decoder import Decoder
+from referent.layers.losses import mask_losses
+from referent.layers.presence import PresenceHead
 from referent.layers.projector import Projector
 from referent.models.base import Batch, Output, SegmentationModel
-from referent.models.cris import losses
 from referent.models.cris.config import CRISConfig
 from referent.models.cris.neck import Neck
-from referent.models.cris.presence import PresenceHead
 
 
 class CRIS(SegmentationModel):
@@ -91,18 +90,5 @@ class CRIS(SegmentationModel):
         return CRISInference(self, dtype, size)
 
     def losses(self, batch: Batch, output: Output) -> dict[str, Tensor]:
-        """`text_to_pixel` (the paper's), `dice`, and `presence` where the head exists.
-
-        The target is shrunk to the logits' size by nearest neighbour, as in the official code.
-
-        Raises:
-            ValueError: the batch has no target.
-        """
-        if batch.target is None:
-            raise ValueError("losses need batch.target")
-        logits = output.logits.float()
-        target = F.interpolate(batch.target, logits.shape[-2:], mode="nearest")
-        named = {"text_to_pixel": losses.text_to_pixel(logits, target), "dice": losses.dice(logits, target)}
-        if output.presence is not None:
-            named["presence"] = losses.presence(output.presence.float(), batch.target)
-        return named
+        """`text_to_pixel` (the paper's), `dice`, and `presence` where the head exists: see `layers/losses.py`."""
+        return mask_losses(output.logits, output.presence, batch.target)

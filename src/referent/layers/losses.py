@@ -1,4 +1,4 @@
-"""CRIS's loss, and two of ours."""
+"""The loss of CRIS, which is also that of ETRIS, and two of ours."""
 
 from __future__ import annotations
 
@@ -6,8 +6,29 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
+def mask_losses(logits: Tensor, presence_logits: Tensor | None, target: Tensor | None) -> dict[str, Tensor]:
+    """Every loss of this file by its name; `presence` only where there are logits for it.
+
+    Args:
+        logits: (N, 1, h, w) of the masks.
+        presence_logits: (N,) or None.
+        target: (N, 1, H, W) in [0, 1]; shrunk to the logits' size by nearest neighbour, as in the official code.
+
+    Raises:
+        ValueError: there is no target.
+    """
+    if target is None:
+        raise ValueError("losses need batch.target")
+    logits = logits.float()
+    shrunk = F.interpolate(target, logits.shape[-2:], mode="nearest")
+    named = {"text_to_pixel": text_to_pixel(logits, shrunk), "dice": dice(logits, shrunk)}
+    if presence_logits is not None:
+        named["presence"] = presence(presence_logits.float(), target)
+    return named
+
+
 def text_to_pixel(logits: Tensor, target: Tensor) -> Tensor:
-    """The paper's text-to-pixel contrastive loss, which is mean binary cross-entropy over all pixels (section 3.5).
+    """CRIS's text-to-pixel contrastive loss: mean binary cross-entropy over all pixels (its section 3.5).
 
     Args:
         logits: (N, 1, h, w).

@@ -1,4 +1,4 @@
-"""Is the phrase true of anything in the picture? A head of ours; the CRIS paper has none."""
+"""Is the phrase true of anything in the picture? A head of ours; no paper has it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from torch.nn import functional as F
 class PresenceHead(nn.Module):
     """One logit a reference: that the phrase is true of something in the picture.
 
-    CRIS always draws a mask, also for a phrase that is true of nothing. This head compares what lies under the drawn
-    mask with the sentence, and looks at how sure the mask is of itself. It reads the mask logits but sends no gradient
-    into them, so the mask is trained by the mask losses alone.
+    CRIS and ETRIS always draw a mask, also for a phrase that is true of nothing. This head compares what lies under
+    the drawn mask with the sentence, and looks at how sure the mask is of itself. It reads the mask logits but sends no
+    gradient into them, so the mask is trained by the mask losses alone.
 
     Args:
         width: channels of the decoder's map.
