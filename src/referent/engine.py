@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from referent.errors import ReferentError
+from referent.layers.packed import bf16_is_native
 from referent.models.base import Batch, SegmentationModel
 
 # References answered in one pass of the model: enough to fill the machine, few enough to bound its memory.
@@ -119,7 +120,7 @@ def device_of(value: torch.device | str | None) -> torch.device:
 
 def warn_of_emulated_bf16(device: torch.device) -> None:
     """Says so where `device` is a CPU without instructions for bfloat16: there it is far slower than float32."""
-    if device.type == "cpu" and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+    if device.type == "cpu" and not bf16_is_native():
         _log.warning("bf16: this CPU emulates it, which can be a hundred times slower than fp32")
 
 

@@ -108,8 +108,9 @@ class Reading:
                 middle = sorted(among, key=lambda thing: centre(thing)[0])[1]
                 scores.append(lambda thing: min(abs(centre(thing)[0] - 160), 1000 * (thing is not middle)))
             else:
+                # People mean the middle across; up and down counts a third of it.
                 scores.append(
-                    lambda thing: max(abs(centre(thing)[0] - 160) / 320, abs(centre(thing)[1] - 120) / 240 / 4)
+                    lambda thing: max(abs(centre(thing)[0] - 160) / 320, abs(centre(thing)[1] - 120) / 240 / 3)
                 )
         return scores
 

@@ -17,6 +17,8 @@ from referent.models.cris.official import config_of, from_official, to_official
 
 HERE = Path(__file__).parent
 TOLERANCE = 5e-4
+# Statistics over a batch of two magnify the order of summation: 6e-4 on a processor without AVX-512.
+TRAINING_TOLERANCE = 1e-3
 # Of a gradient's root mean square. Another order of summation flips a few ReLUs near zero: with oneDNN off, or another
 # number of threads, single entries move by up to 4 %.
 GRADIENT_TOLERANCE = 0.1
@@ -130,7 +132,7 @@ def test_a_training_step_has_the_official_loss_gradients_and_statistics(recordin
     output = model(batch)
     loss = model.losses(batch, output)["text_to_pixel"]
     loss.backward()
-    assert np.abs(output.logits.detach().numpy() - recording.arrays["train.logits"]).max() <= TOLERANCE
+    assert np.abs(output.logits.detach().numpy() - recording.arrays["train.logits"]).max() <= TRAINING_TOLERANCE
     assert loss.item() == pytest.approx(float(recording.arrays["train.loss"]), rel=1e-4)
 
     parameters = dict(model.named_parameters())

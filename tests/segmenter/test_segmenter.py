@@ -270,9 +270,11 @@ def test_a_tiny_cris_answers_alike_alone_and_in_company(tiny_weights: Path, pain
         assert one.score == pytest.approx(other.score, abs=1e-5)
 
 
-def test_bf16_on_a_cpu_that_emulates_it_is_said(caplog: pytest.LogCaptureFixture) -> None:
-    """Run where the CPU lacks the instructions, the answer comes, but a hundred times later."""
-    native = torch.ops.mkldnn._is_mkldnn_bf16_supported()
+@pytest.mark.parametrize("native", [True, False])
+def test_bf16_on_a_cpu_that_emulates_it_is_said(
+    native: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("referent.engine.bf16_is_native", lambda: native)
     with caplog.at_level("WARNING", logger="referent"):
         warn_of_emulated_bf16(torch.device("cpu"))
     assert ("emulates" in caplog.text) is not native
