@@ -74,7 +74,9 @@ def test_a_table_of_numbers_stands_on_the_screen_and_the_result_in_a_file(run, d
 def test_json_on_standard_output_is_the_result(run, data, tiny_weights, tmp_path):
     out = tmp_path / "result.json"
     ended = run("evaluate", tiny_weights, data, "--json", "--out", out)
-    assert json.loads(ended.out) == json.loads(out.read_text())
+    written = json.loads(out.read_text())
+    assert written["data"] == data.name
+    assert json.loads(ended.out) == {**written, "data": str(data)}
 
 
 @pytest.mark.usefixtures("colour_zoo")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from referent.cli.exit_codes import SOME_FAILED
+from referent.cli.writable import check_writable
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -62,7 +63,7 @@ def evaluate(
     from referent.evaluation.run import evaluate as run
     from referent.evaluation.selection import parse
 
-    _check_writable([path for path in (save, out, draw) if path])
+    check_writable((save, out, draw))
     dataset = names_of(read_coco(data, split=split)) if class_names else open_dataset(data, split)
     conditions = parse([*(where or []), *(f"kind={value}" for value in kind or [])])
     loaded = segmenter.load(model, device=device, dtype=dtype)
@@ -97,17 +98,6 @@ def evaluate(
         _show(result, [path for path in (save, out, draw) if path])
     if result.failed:
         raise typer.Exit(SOME_FAILED)
-
-
-def _check_writable(paths: list[Path]) -> None:
-    """Better now than after an hour of work."""
-    from referent.errors import DataError
-
-    for path in paths:
-        if not path.absolute().parent.is_dir():
-            raise DataError(f"{path}: cannot be written: there is no folder {path.absolute().parent}")
-        if path.is_dir():
-            raise DataError(f"{path}: cannot be written: it is a folder")
 
 
 def _show(result: Result, written: list[Path]) -> None:

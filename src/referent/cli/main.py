@@ -8,6 +8,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from referent.cli.compare import compare
 from referent.cli.convert import convert
 from referent.cli.demo import demo
 from referent.cli.describe import describe
@@ -26,7 +27,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for verb in (segment, models, convert, describe, train, evaluate, demo):
+for verb in (segment, models, convert, describe, train, evaluate, compare, demo):
     app.command()(verb)
 
 
