@@ -66,8 +66,10 @@ def test_phrases_become_samples_of_one_target_several_and_none(coco_file: CocoFi
     }
     samples = {sample.id: sample for sample in dataset.samples}
     assert (samples["p1"].mask() == block(2, 3) | block(2, 20)).all()
-    assert samples["p1"].tags == {"kind": "plural"}
-    assert samples["10.0"].tags == {"name": "cat"}
+    assert samples["p1"].tags == {"kind": "plural", "same_class": "2"}
+    assert samples["10.0"].tags == {"name": "cat", "same_class": "2"}
+    assert samples["12.0"].tags == {"name": "dog"}, "a crowd is not counted"
+    assert samples["p2"].tags == {}
     assert not samples["p2"].mask().any()
 
 

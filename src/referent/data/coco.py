@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,6 @@ from referent.data.sample import Dataset, Sample
 from referent.errors import DataError
 from referent.files import atomic_write
 from referent.reference import Reference
-from referent.rle import RLE
 
 
 def read_coco(
@@ -88,7 +88,9 @@ def parse_coco(
 def coco_dataset(coco: Coco) -> Dataset:
     """The samples of a checked COCO file: first each annotation's own, then those of the top-level list.
 
-    Ids: "<annotation>.<k>" for an annotation's k-th phrase (from 0), "p<id>" for the top-level list.
+    Ids: "<annotation>.<k>" for an annotation's k-th phrase (from 0), "p<id>" for the top-level list. Tags: the phrase's
+    own; for an annotation's phrase `name`, its class; and `same_class`, how many objects of the targets' class the
+    picture has, where they are of one.
 
     Raises:
         DataError: no phrases at all.
@@ -103,20 +105,28 @@ def coco_dataset(coco: Coco) -> Dataset:
 
 
 def _samples(coco: Coco) -> Iterator[Sample]:
-    masks: dict[int, RLE] = {}
-    for image_id, members in coco.annotations.items():
-        image = coco.images[image_id]
-        for annotation in members:
-            masks[annotation.id] = annotation.mask
-            tags = {"name": coco.categories[annotation.category_id]}
-            for place, text in enumerate(annotation.phrases):
-                reference, name = Reference.of(text), f"{annotation.id}.{place}"
-                yield Sample(name, image.path, image.size, reference, (annotation.mask,), image.split, tags)
+    found = {member.id: member for members in coco.annotations.values() for member in members}
+    alike = Counter((member.image_id, member.category_id) for member in found.values() if not member.crowd)
+    for member in found.values():
+        image = coco.images[member.image_id]
+        tags = {"name": coco.categories[member.category_id], **_same_class(alike, [member])}
+        for place, text in enumerate(member.phrases):
+            reference, name = Reference.of(text), f"{member.id}.{place}"
+            yield Sample(name, image.path, image.size, reference, (member.mask,), image.split, tags)
     for phrase in coco.phrases:
         image = coco.images[phrase.image_id]
-        targets = tuple(masks[annotation_id] for annotation_id in phrase.annotation_ids)
-        reference = Reference.of(phrase.phrase)
-        yield Sample(f"p{phrase.id}", image.path, image.size, reference, targets, image.split, phrase.tags)
+        members = [found[annotation_id] for annotation_id in phrase.annotation_ids]
+        targets = tuple(member.mask for member in members)
+        tags = {**_same_class(alike, members), **phrase.tags}
+        yield Sample(f"p{phrase.id}", image.path, image.size, Reference.of(phrase.phrase), targets, image.split, tags)
+
+
+def _same_class(alike: Counter[tuple[int, int]], targets: Sequence[CocoAnnotation]) -> dict[str, str]:
+    """The tag `same_class`, where the targets are of one class and none is a crowd that nobody counted."""
+    classes = {(member.image_id, member.category_id) for member in targets}
+    if len(classes) != 1 or any(member.crowd for member in targets):
+        return {}
+    return {"same_class": str(alike[classes.pop()])}
 
 
 def write_coco_with_phrases(
