@@ -15,6 +15,7 @@ from referent.cli.describe import describe
 from referent.cli.evaluate import evaluate
 from referent.cli.exit_codes import INTERRUPTED, WRONG_CALL
 from referent.cli.models import models
+from referent.cli.scenes import scenes
 from referent.cli.segment import segment
 from referent.cli.train import train
 from referent.errors import ReferentError
@@ -27,7 +28,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for verb in (segment, models, convert, describe, train, evaluate, compare, demo):
+for verb in (segment, models, convert, describe, scenes, train, evaluate, compare, demo):
     app.command()(verb)
 
 
