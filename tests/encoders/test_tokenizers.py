@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from referent.encoders.tokenizers import ClipTokenizer
+from referent.encoders.tokenizers import IMPOSSIBLE_BYTE, ClipTokenizer
 
 # Made with OpenAI's own tokenizer: text -> BPE ids, and rows of length 17 and 22.
 KNOWN = json.loads((Path(__file__).parent / "clip_tokens.json").read_text(encoding="utf-8"))
@@ -53,3 +53,8 @@ def test_a_marker_written_out_is_ordinary_text() -> None:
 
 def test_exclamation_mark_inside_a_word_is_id_0() -> None:
     assert TOKENIZER.encode("!(left)")[0] == 0
+
+
+@pytest.mark.parametrize("text", ["ÿ", "þÿ", "\udcff".encode("utf-8", "replace").decode(), "naïve café", "😀"])
+def test_no_text_holds_the_token_that_stands_for_a_hidden_word(text: str) -> None:
+    assert IMPOSSIBLE_BYTE not in TOKENIZER.encode(text)

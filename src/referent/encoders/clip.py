@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from referent.encoders.base import ImageEncoder, TextEncoder
-from referent.encoders.tokenizers import CLIP_VOCABULARY
+from referent.encoders.tokenizers import CLIP_VOCABULARY, END_OF_TEXT, IMPOSSIBLE_BYTE, START_OF_TEXT
+from referent.encoders.vocabulary import rows_in_reduced_table
 from referent.layers.attention import Attention
 from referent.layers.position import resize_table
 
@@ -254,7 +255,8 @@ class CLIPResNet(ImageEncoder):
             blocks += [Bottleneck(channels, planes, 1, project=False) for _ in range(count - 1)]
             self.stages.append(nn.Sequential(*blocks))
         self.finish = MapAttentionPool(channels, config.embed, config.grid)
-        self.channels = (4 * config.width, 8 * config.width, 16 * config.width, config.embed)
+        self.widths = (4 * config.width, 8 * config.width, 16 * config.width, 32 * config.width)
+        self.channels = (*self.widths[:-1], config.embed)
         self.strides = (4, 8, 16, 32)
 
     def vector(self, image: Tensor) -> Tensor:
@@ -332,7 +334,8 @@ class CLIPViT(ImageEncoder):
         self.stem = ViTStem(config)
         self.stages = nn.ModuleList(ViTStage(config, depth) for depth in config.depths)
         self.finish = ViTFinish(config)
-        self.channels = (config.width,) * (len(config.depths) - 1) + (config.embed,)
+        self.widths = (config.width,) * len(config.depths)
+        self.channels = (*self.widths[:-1], config.embed)
         self.strides = (config.patch,) * len(config.depths)
 
     def get_map(self, flow: Any) -> Tensor:
@@ -372,7 +375,9 @@ class CLIPTextEncoder(TextEncoder):
         self.config = config
         self.width = config.width
         self.state_width = config.embed
-        self.embedding = nn.Embedding(config.vocabulary + config.reduced, config.width)
+        self.rows = config.vocabulary + config.reduced
+        self.mask_id, self.special_ids = IMPOSSIBLE_BYTE, (START_OF_TEXT, END_OF_TEXT)
+        self.embedding = nn.Embedding(self.rows, config.width)
         self.positions = nn.Parameter(torch.empty(config.context, config.width))
         self.layers = nn.ModuleList(
             Block(config.width, config.heads, config.activation, causal=True) for _ in range(config.layers)
@@ -388,16 +393,16 @@ class CLIPTextEncoder(TextEncoder):
 
     def embed(self, tokens: Tensor) -> Tensor:
         """(N, L) ids, L at most `context` -> (N, L, width)."""
-        rows = tokens
-        if self.config.reduced:
-            place = torch.searchsorted(self.kept_ids, tokens.contiguous()).clamp(max=self.config.vocabulary - 1)
-            rows = torch.where(self.kept_ids[place] == tokens, place, self.config.vocabulary)
-        embedded: Tensor = self.embedding(rows) + self.positions[: tokens.shape[1]]
+        embedded: Tensor = self.embedding(self.rows_of(tokens)) + self.positions[: tokens.shape[1]]
         return embedded
 
-    def finish(self, x: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+    def rows_of(self, tokens: Tensor) -> Tensor:
+        """(N, L) ids -> (N, L) rows of the table."""
+        return rows_in_reduced_table(tokens, self.kept_ids) if self.config.reduced else tokens
+
+    def finish(self, flow: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Words (N, L, width) after the final norm; state (N, embed) at the end marker, which has the largest id."""
-        words: Tensor = self.norm(x)
+        words: Tensor = self.norm(flow)
         end = tokens.argmax(dim=1)
         state = words[torch.arange(len(words), device=words.device), end] @ self.projection
         return words, state
