@@ -2,7 +2,8 @@
 
 Every tensor is made of the raw 64-bit stream of a PCG64 generator seeded with (seed, crc32(name)), with +, -, * on
 float32 only, so its bytes are the same on every platform. The scales keep activations of order one and the masks mixed.
-The outputs in `cris/*.npz` are those of the official code (DerrickWang005/CRIS.pytorch, MIT) with these weights.
+The outputs in `cris/*.npz` and `etris/*.npz` are those of the official code (DerrickWang005/CRIS.pytorch and
+kkakkkka/ETRIS, MIT) with these weights.
 """
 
 import hashlib
@@ -30,7 +31,13 @@ def uniform(seed: int, name: str, shape: Sequence[int], std: float, mean: float 
     return torch.from_numpy(values.astype(np.float32).reshape(tuple(shape)).copy())
 
 
-def _tensor(seed: int, name: str, shape: tuple[int, ...]) -> Tensor:
+def _transposed(name: str, etris: bool) -> bool:
+    """Weights (in, out, k, k) whose stride is their kernel, so that every output has one tap."""
+    starts = ("bridger.zoom_in.2", "bridger.zoom_out.0", "bridger.zoom_out.1", "neck.f5_proj.0.weight")
+    return etris and name.startswith(starts)
+
+
+def _tensor(seed: int, name: str, shape: tuple[int, ...], etris: bool) -> Tensor:
     if name.endswith("num_batches_tracked"):
         return torch.tensor(100, dtype=torch.long)
     if name.endswith("running_mean"):
@@ -39,11 +46,11 @@ def _tensor(seed: int, name: str, shape: tuple[int, ...]) -> Tensor:
         return torch.from_numpy((uniform01(seed, name, math.prod(shape)) + np.float32(0.5)).reshape(shape).copy())
     if name.endswith("logit_scale"):
         return torch.tensor(math.log(1 / 0.07), dtype=torch.float32)
-    if "positional_embedding" in name:
+    if "positional_embedding" in name or name.endswith("class_embedding"):
         return uniform(seed, name, shape, 0.2)
     if name.endswith("token_embedding.weight"):
         return uniform(seed, name, shape, 0.5)
-    if name.endswith("text_projection"):
+    if name.endswith(("text_projection", "visual.proj")):
         return uniform(seed, name, shape, shape[0] ** -0.5)
     if len(shape) == 1 and name.endswith("weight"):
         last_of_a_branch = name.endswith("bn3.weight") and ".layer" in name
@@ -51,7 +58,8 @@ def _tensor(seed: int, name: str, shape: tuple[int, ...]) -> Tensor:
     if len(shape) == 1:
         return uniform(seed, name, shape, 0.05)
     if len(shape) == 4:
-        weight = uniform(seed, name, shape, math.sqrt(2.0 / math.prod(shape[1:])))
+        taps = shape[0] if _transposed(name, etris) else math.prod(shape[1:])
+        weight = uniform(seed, name, shape, math.sqrt(2.0 / taps))
         if name == "proj.vis.4.weight":  # paired input channels cancel: logits near 0
             weight[:, 1::2] = -weight[:, 0::2]
         return weight
@@ -65,7 +73,8 @@ def _tensor(seed: int, name: str, shape: tuple[int, ...]) -> Tensor:
 
 def fill(shapes: Mapping[str, Sequence[int]], seed: int) -> dict[str, Tensor]:
     """{official name: shape} -> {official name: tensor}."""
-    return {name: _tensor(seed, name, tuple(shape)) for name, shape in shapes.items()}
+    etris = any(name.startswith("bridger.") for name in shapes)
+    return {name: _tensor(seed, name, tuple(shape), etris) for name, shape in shapes.items()}
 
 
 def digest(state: Mapping[str, Tensor]) -> str:

@@ -107,6 +107,7 @@ class CLIPTextConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    kind: Literal["clip-text"] = "clip-text"
     vocabulary: int = Field(default=CLIP_VOCABULARY, gt=0, le=CLIP_VOCABULARY)
     width: int = Field(default=512, gt=0)
     layers: int = Field(default=12, ge=0)

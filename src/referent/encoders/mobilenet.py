@@ -129,7 +129,8 @@ class MobileNetV2(ImageEncoder):
             nn.Sequential(*blocks[start : end + 1]) for start, end in zip(starts, _STAGE_ENDS, strict=True)
         )
         self.finish = PyramidPooling(inside) if deeplab else nn.Identity()
-        self.channels = (24, 32, 96, _ASPP_CHANNELS if deeplab else inside)
+        self.widths = (24, 32, 96, inside)
+        self.channels = (*self.widths[:-1], _ASPP_CHANNELS if deeplab else inside)
         self.strides = (4, 8, 16, 16 if deeplab else 32)
 
 

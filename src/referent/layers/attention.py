@@ -72,3 +72,17 @@ class Attention(nn.Module):
         )
         result: Tensor = self.out(mixed.transpose(1, 2).flatten(2))
         return result
+
+    def of_one_key(self, value: Tensor) -> Tensor:
+        """What every query gets where there is exactly one key: softmax over one score is 1, whatever the score.
+
+        Queries and keys have no influence and no gradient, so neither is computed.
+
+        Args:
+            value: (B, memory_width), of the one key.
+
+        Returns:
+            (B, out_width).
+        """
+        result: Tensor = self.out(self.value(value))
+        return result
