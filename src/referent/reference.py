@@ -43,7 +43,7 @@ class Phrase:
                 f"phrase: expected at most {MAX_PHRASE_CHARACTERS} characters, found {len(text)}: {text[:40]!r}..."
             )
         # What a terminal of another encoding hands over: it could be neither printed nor written to a file.
-        if any("\ud800" <= character <= "\udfff" for character in text):
+        if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
             raise BadReferenceError(f"phrase: expected UTF-8, found {text[:40]!r}")
         object.__setattr__(self, "text", text)
 

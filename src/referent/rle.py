@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any, TypeAlias, TypedDict
 
@@ -141,20 +140,35 @@ def _check_size(found: Any, size: tuple[int, int]) -> None:
         raise BadMaskError(f"RLE of size {found}, expected {list(size)} (height, width) as its picture")
 
 
+def read_polygon(value: Any, size: tuple[int, int]) -> NDArray[np.float64]:
+    """One polygon of a COCO `segmentation`.
+
+    Args:
+        value: [x0, y0, x1, y1, ...] in pixels.
+        size: (height, width) of the picture.
+
+    Raises:
+        BadMaskError: not such a list, fewer than three corners, or a corner far outside the picture.
+    """
+    if not isinstance(value, list) or len(value) < 6 or len(value) % 2:
+        raise BadMaskError("polygon: expected [x0, y0, x1, y1, ...] of at least three corners")
+    try:
+        corners = np.array(value)
+    except ValueError:  # lists within the list
+        corners = np.array("")
+    if corners.ndim != 1 or corners.dtype.kind not in "if":
+        raise BadMaskError("polygon: expected numbers")
+    # Far outside the picture the rasteriser would walk billions of steps; NaN is not nearer.
+    furthest = np.abs(corners).max()
+    if not furthest <= 10 * max(size):
+        raise BadMaskError(f"polygon: a corner at {furthest:g} lies far outside the picture of {size[0]} x {size[1]}")
+    return corners.astype(np.float64)
+
+
 def _from_polygons(polygons: list[Any], size: tuple[int, int]) -> RLE:
-    height, width = size
     if not polygons:
         raise BadMaskError("empty mask (no polygon)")
-    # Far outside the picture the rasteriser would walk billions of steps.
-    furthest = 10 * max(size)
-    for polygon in polygons:
-        if not isinstance(polygon, list) or len(polygon) < 6 or len(polygon) % 2:
-            raise BadMaskError("polygon: expected [x0, y0, x1, y1, ...] of at least three corners")
-        if not all(type(value) in (int, float) and math.isfinite(value) for value in polygon):
-            raise BadMaskError("polygon: expected numbers")
-        if max(map(abs, polygon)) > furthest:
-            raise BadMaskError(f"polygon: a corner lies far outside the picture of {height} x {width}")
-    drawn = draw([np.array(polygon, dtype=float) for polygon in polygons], size)
+    drawn = draw([read_polygon(polygon, size) for polygon in polygons], size)
     if not decompress(drawn["counts"])[1::2].any():
         raise BadMaskError("empty mask (the polygons cover no pixel)")
     return drawn

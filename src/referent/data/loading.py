@@ -8,33 +8,64 @@ from pathlib import Path
 from referent.data.checking import OnProblem, parse_json, read_text
 from referent.data.coco import coco_dataset, parse_coco
 from referent.data.jsonl import read_jsonl
+from referent.data.published.opening import open_published
+from referent.data.published.refer import Wording
 from referent.data.sample import Dataset
 from referent.errors import DataError
 
 
 def open_dataset(
-    path: Path, split: str | None = None, *, pictures: Path | None = None, on_problem: OnProblem = "raise"
+    path: Path,
+    split: str | None = None,
+    *,
+    pictures: Path | None = None,
+    on_problem: OnProblem = "raise",
+    variant: str | None = None,
+    wording: Wording = "sent",
+    allow_missing: bool = False,
 ) -> Dataset:
-    """A COCO file with phrases, or a .jsonl file; told apart by what is in it.
+    """A COCO file with phrases, a .jsonl file, or the folder of a published data set; told apart by what is in it.
 
     Args:
-        path: the file.
+        path: the file or folder.
         split: only the samples of this split; None for all.
-        pictures: folder of the pictures; otherwise the file's own, then `images/` in it.
+        pictures: folder of the pictures; otherwise a file's own, then `images/` in it; for a published data set the
+            places in docs/data.md.
         on_problem: "raise", or "skip" to leave out what is wrong and go on, with a warning in the log.
+        variant: which splitting of a published data set ("unc", "umd", "google"), where its folder holds several.
+        wording: which text of a published data set's sentences.
+        allow_missing: whether pictures of a published data set may be missing; they are counted in `Dataset.missing`.
 
     Raises:
-        DataError: neither kind of file, no such split, no samples, or a list of all that is wrong with it.
+        DataError: neither kind of file, no such split, no samples, missing pictures, or a list of all that is wrong.
     """
-    text = read_text(path)
-    if _is_lines(text, path):
-        dataset = read_jsonl(path, split=split, pictures=pictures, on_problem=on_problem)
+    if path.is_dir():
+        dataset = open_published(
+            path,
+            split,
+            pictures=pictures,
+            on_problem=on_problem,
+            variant=variant,
+            wording=wording,
+            allow_missing=allow_missing,
+        )
     else:
-        content = parse_json(text, str(path))
-        dataset = coco_dataset(parse_coco(content, path, split=split, pictures=pictures, on_problem=on_problem))
+        if variant is not None or wording != "sent" or allow_missing:
+            raise DataError(f"{path}: variants, wordings and missing pictures are for folders of published data sets")
+        dataset = _open_file(path, split, pictures, on_problem)
     if not dataset.samples:
         raise DataError(f"{path}: no usable samples" + (f" in split {split!r}" if split else ""))
     return dataset
+
+
+def _open_file(path: Path, split: str | None, pictures: Path | None, on_problem: OnProblem) -> Dataset:
+    if path.suffix == ".p":
+        raise DataError(f"{path}: expected the folder of a published data set: give {path.absolute().parent}")
+    text = read_text(path)
+    if _is_lines(text, path):
+        return read_jsonl(path, split=split, pictures=pictures, on_problem=on_problem)
+    content = parse_json(text, str(path))
+    return coco_dataset(parse_coco(content, path, split=split, pictures=pictures, on_problem=on_problem))
 
 
 def _is_lines(text: str, path: Path) -> bool:

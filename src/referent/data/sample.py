@@ -59,6 +59,19 @@ class Sample:
 
 
 @dataclass(frozen=True)
+class Missing:
+    """Samples that are left out of a data set because their pictures are not there.
+
+    Attributes:
+        pictures: file names, sorted.
+        phrases: how many samples are about them.
+    """
+
+    pictures: tuple[str, ...] = ()
+    phrases: int = 0
+
+
+@dataclass(frozen=True)
 class Dataset:
     """An ordered, finite set of samples.
 
@@ -66,8 +79,10 @@ class Dataset:
         name: printed in results: the file's name behind its folder's.
         samples: in the file's order.
         problems: what was left out of the file because it is wrong.
+        missing: what was left out because its picture is missing, where that was allowed.
     """
 
     name: str
     samples: Sequence[Sample] = field(repr=False)
     problems: tuple[str, ...] = ()
+    missing: Missing = Missing()
