@@ -16,9 +16,9 @@ from referent.errors import ReferentError
 from referent.files import atomic_write
 
 if TYPE_CHECKING:
+    from referent.asking import AnySegmenter
     from referent.reference import PictureSource
     from referent.segmentation import Segmentation
-    from referent.segmenter import Segmenter
 
 COCO_NAME = "segmentations.json"
 LONGEST_NAME = 60
@@ -148,7 +148,7 @@ class Answers:
 
 
 def answer_all(
-    segmenter: Segmenter,
+    segmenter: AnySegmenter,
     pictures: Sequence[tuple[str, PictureSource]],
     phrases: Iterable[list[str]],
     answers: Answers,

@@ -15,8 +15,8 @@ from referent.segmentation import save_png
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from referent.asking import AnySegmenter
     from referent.evaluation.result import Result
-    from referent.segmenter import Segmenter
 
 COLUMNS = 4
 SIDE = 300
@@ -26,7 +26,7 @@ AGREED, MISSED, MISTAKEN = (60, 200, 90), (40, 90, 255), (255, 40, 40)
 LEGEND = "green: right   blue: missed   red: drawn by mistake"
 
 
-def draw_worst(segmenter: Segmenter, dataset: Dataset, result: Result, path: Path) -> None:
+def draw_worst(segmenter: AnySegmenter, dataset: Dataset, result: Result, path: Path) -> None:
     """`result.worst` as a grid in a PNG; each of those few phrases is asked once more.
 
     Args:
