@@ -24,8 +24,8 @@ from referent.evaluation.selection import Where, select
 from referent.rle import encode
 
 if TYPE_CHECKING:
+    from referent.asking import AnySegmenter
     from referent.segmentation import Segmentation
-    from referent.segmenter import Segmenter
 
 # Probability maps held at once: 16 phrases on a picture of two megapixels, 128 MB.
 PIXELS_AT_ONCE = 32_000_000
@@ -36,7 +36,7 @@ _log = logging.getLogger("referent")
 
 
 def evaluate(
-    segmenter: Segmenter,
+    segmenter: AnySegmenter,
     dataset: Dataset,
     protocols: Sequence[str] = ("referent",),
     *,
@@ -143,7 +143,7 @@ class _Run:
 
     def __init__(
         self,
-        segmenter: Segmenter,
+        segmenter: AnySegmenter,
         protocols: Sequence[Protocol],
         counted: Sequence[Container[str]],
         samples: Sequence[Sample],
@@ -312,7 +312,7 @@ def _shown(
             bar.advance(task, len(rows))
 
 
-def _digest(segmenter: Segmenter) -> str:
+def _digest(segmenter: AnySegmenter) -> str:
     """SHA-256 of the names and values of all tensors of the model."""
     import torch
 
