@@ -1,4 +1,4 @@
-"""From the configuration of an image encoder to the encoder."""
+"""From the configuration of an encoder to the encoder."""
 
 from __future__ import annotations
 
@@ -6,14 +6,19 @@ from typing import Annotated
 
 from pydantic import Field
 
-from referent.encoders.base import ImageEncoder
-from referent.encoders.clip import CLIPResNet, CLIPResNetConfig, CLIPViT, CLIPViTConfig
+from referent.encoders.base import ImageEncoder, TextEncoder
+from referent.encoders.bert import BertConfig, BertEncoder
+from referent.encoders.clip import CLIPResNet, CLIPResNetConfig, CLIPTextConfig, CLIPTextEncoder, CLIPViT, CLIPViTConfig
 from referent.encoders.mobilenet import MobileNetV2, MobileNetV2Config
+from referent.encoders.swin import Swin, SwinConfig
 
-ImageEncoderConfig = Annotated[CLIPResNetConfig | CLIPViTConfig | MobileNetV2Config, Field(discriminator="kind")]
+ImageEncoderConfig = Annotated[
+    CLIPResNetConfig | CLIPViTConfig | MobileNetV2Config | SwinConfig, Field(discriminator="kind")
+]
+TextEncoderConfig = Annotated[CLIPTextConfig | BertConfig, Field(discriminator="kind")]
 
 
-def build_image_encoder(config: CLIPResNetConfig | CLIPViTConfig | MobileNetV2Config) -> ImageEncoder:
+def build_image_encoder(config: CLIPResNetConfig | CLIPViTConfig | MobileNetV2Config | SwinConfig) -> ImageEncoder:
     """The encoder that `config` describes, with random weights."""
     match config:
         case CLIPResNetConfig():
@@ -22,3 +27,14 @@ def build_image_encoder(config: CLIPResNetConfig | CLIPViTConfig | MobileNetV2Co
             return CLIPViT(config)
         case MobileNetV2Config():
             return MobileNetV2(config)
+        case SwinConfig():
+            return Swin(config)
+
+
+def build_text_encoder(config: CLIPTextConfig | BertConfig) -> TextEncoder:
+    """The encoder that `config` describes, with random weights."""
+    match config:
+        case CLIPTextConfig():
+            return CLIPTextEncoder(config)
+        case BertConfig():
+            return BertEncoder(config)

@@ -34,6 +34,7 @@ from referent.encoders.clip import (
 from referent.encoders.clip_names import image_rows, openai_from_transformers, text_rows
 from referent.encoders.foreign import read_foreign, state_dict_in
 from referent.encoders.keymap import prefixed, to_ours
+from referent.encoders.located import locate
 from referent.errors import WeightsError, listed
 from referent.layers.position import resize_table
 
@@ -66,41 +67,6 @@ class CLIPWeights:
     text_state: dict[str, Tensor]
 
 
-def _from_folder(folder: Path) -> tuple[Path, Path | None]:
-    for name in _FOLDER_FILES:
-        if (folder / name).is_file():
-            config = next((folder / name for name in _CONFIG_FILES if (folder / name).is_file()), None)
-            return folder / name, config
-    raise WeightsError(f"{folder}: expected one of {', '.join(_FOLDER_FILES)}, found none")
-
-
-def _from_hub(repository: str) -> tuple[Path, Path | None]:
-    from huggingface_hub import hf_hub_download, list_repo_files
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
-
-    try:
-        files = set(list_repo_files(repository))
-        weights = next((name for name in _FOLDER_FILES if name in files), None)
-        if weights is None:
-            raise WeightsError(f"{repository}: expected one of {', '.join(_FOLDER_FILES)}, found none")
-        config = next((name for name in _CONFIG_FILES if name in files), None)
-        return (
-            Path(hf_hub_download(repository, weights)),
-            Path(hf_hub_download(repository, config)) if config else None,
-        )
-    except (HfHubHTTPError, HFValidationError, OSError) as error:
-        raise WeightsError(f"{repository}: no such file or folder, and not to be had from the hub: {error}") from error
-
-
-def _locate(source: str | Path) -> tuple[Path, Path | None]:
-    path = Path(source)
-    if path.is_dir():
-        return _from_folder(path)
-    if path.exists() or not re.fullmatch(r"[\w.-]+/[\w.-]+", str(source)):
-        return path, None
-    return _from_hub(str(source))
-
-
 def _activation(config: Path | None, state: Mapping[str, Tensor]) -> Activation:
     """What the configuration beside the weights says; files that come alone are taken to be OpenAI's."""
     if config is None:
@@ -123,7 +89,7 @@ def read_clip(source: str | Path) -> CLIPWeights:
     Raises:
         WeightsError: not there, unsafe, damaged, not a CLIP, keys missing or left over; the message names them.
     """
-    path, config = _locate(source)
+    path, config = locate(source, _FOLDER_FILES, _CONFIG_FILES)
     state = state_dict_in(read_foreign(path))
     try:
         return clip_from_state(state, _activation(config, state))

@@ -54,8 +54,8 @@ def read_foreign(path: Path) -> dict[str, Any]:
 
 
 def state_dict_in(content: Mapping[str, Any]) -> dict[str, Any]:
-    """The entry `state_dict` of a training's checkpoint, else the content itself; without the `module.` before names
-    that data-parallel training adds."""
-    state = content.get("state_dict")
-    names = state if isinstance(state, Mapping) else content
+    """The entry `state_dict` or `model` of a training's checkpoint, else the content itself; without the `module.`
+    before names that data-parallel training adds."""
+    entries = (content.get(name) for name in ("state_dict", "model"))
+    names = next((entry for entry in entries if isinstance(entry, Mapping)), content)
     return {str(name).removeprefix("module."): value for name, value in names.items()}

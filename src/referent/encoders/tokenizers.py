@@ -15,7 +15,7 @@ START_OF_TEXT = 49406
 END_OF_TEXT = 49407
 CLIP_VOCABULARY = 49408
 IMPOSSIBLE_BYTE = 187
-"""CLIP's token of the byte 0xFF, which no UTF-8 text holds: no phrase ever has it, so it can stand for a hidden word."""
+"""CLIP's token of the byte 0xFF, which no UTF-8 text holds: no phrase has it, so it can stand for a hidden word."""
 
 # The tokenizer library reads these two literals as its special tokens; CLIP's reads them as ordinary text. "<" and a
 # letter never share a token, so encoding the two sides apart gives CLIP's ids.
