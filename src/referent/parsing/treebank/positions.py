@@ -1,0 +1,183 @@
+"""Phrases that say where a thing is, composed of the treebank's own short noun phrases and a list of patterns.
+
+A treebank of blogs and mail has "left" as the past of "leave" and nearly never "the left one"; without such phrases the
+parser reads "guy left" as a sentence. The patterns are in `positions.yaml`.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+import yaml
+
+from referent.parsing.treebank.tree import Tree
+
+NOUN_TAGS = frozenset({"NN", "NNS"})
+MODIFIER_TAGS = frozenset({"JJ", "NN", "VBN", "VBG"})
+ARTICLES = frozenset({"a", "an", "the"})
+LONGEST_PHRASE = 4
+
+
+@dataclass(frozen=True)
+class Part:
+    """One word or slot of a pattern.
+
+    Attributes:
+        words: one of them is taken; `*` stands for a noun phrase, `~` for a participle, `%` for a colour.
+        tag: Penn tag; empty for a noun phrase.
+        head: number of the part that it hangs on; None for what the whole pattern modifies, or for the root.
+        dep: label.
+    """
+
+    words: tuple[str, ...]
+    tag: str
+    head: int | None
+    dep: str
+
+
+@dataclass(frozen=True)
+class Patterns:
+    """The lists of `positions.yaml`, each pattern with its weight; see there."""
+
+    before: list[tuple[list[Part], float]]
+    behind: list[tuple[list[Part], float]]
+    whole: list[tuple[list[Part], float]]
+    colours: list[str]
+
+
+class PositionPhrases:
+    """Composes phrases.
+
+    Args:
+        trees: of the treebank, in the English scheme; short noun phrases and participles are taken from them as often
+            as they occur.
+        rng: draws everything.
+    """
+
+    def __init__(self, trees: Sequence[Tree], rng: random.Random) -> None:
+        self._rng = rng
+        self._phrases = [phrase for tree in trees for phrase in _short_phrases(tree)]
+        self._participles = [
+            tree.words[index]
+            for tree in trees
+            for index in range(len(tree))
+            if tree.tags[index] == "VBG" and tree.deps[index] in ("acl", "advcl") and tree.words[index].islower()
+        ]
+
+    def phrase(self) -> Tree:
+        """One more phrase, lower-cased and without punctuation but commas."""
+        lists = patterns()
+        if self._rng.random() < 0.15:
+            return self._fill(self._draw(lists.whole))
+        tree = self._noun_phrase()
+        if self._rng.random() < 0.3:
+            tree = self._put_before(tree, self._draw(lists.before))
+        for _ in range(self._rng.choices((0, 1, 2, 3), (1, 6, 4, 1))[0]):
+            tree = self._put_behind(tree, self._draw(lists.behind))
+        return tree
+
+    def _draw(self, patterns: list[tuple[list[Part], float]]) -> list[Part]:
+        chosen: list[Part] = self._rng.choices(*zip(*patterns, strict=True))[0]
+        return chosen
+
+    def _noun_phrase(self) -> Tree:
+        tree = self._rng.choice(self._phrases).copy()
+        if tree.words[0] in ARTICLES and self._rng.random() < 0.6:
+            tree = tree.cut(range(1, len(tree)), tree.root)
+        return tree
+
+    def _fill(self, parts: list[Part]) -> Tree:
+        tree, roots = Tree([], [], [], [], []), []
+        for part in parts:
+            piece = self._piece(part)
+            roots.append(len(tree) + piece.root)
+            tree = _joined(tree, piece)
+        for part, root in zip(parts, roots, strict=True):
+            tree.hang(root, root if part.head is None else roots[part.head], part.dep)
+        return tree
+
+    def _piece(self, part: Part) -> Tree:
+        word = self._rng.choice(part.words)
+        if word == "*":
+            return self._noun_phrase()
+        if word == "~":
+            word = self._rng.choice(self._participles)
+        elif word == "%":
+            word = self._rng.choice(patterns().colours)
+        return Tree([word], [part.tag], [0], ["ROOT"], [True])
+
+    def _put_before(self, tree: Tree, parts: list[Part]) -> Tree:
+        noun, articles = tree.root, int(tree.words[0] in ARTICLES)
+        rest = tree.cut(range(articles, len(tree)), noun)
+        joined = _joined(self._fill(parts), rest)
+        if articles:
+            joined = _joined(Tree(tree.words[:1], tree.tags[:1], [0], tree.deps[:1], [True]), joined)
+        noun = len(joined) - len(rest) + rest.root
+        for index in range(len(joined)):
+            if joined.heads[index] == index:
+                joined.hang(index, noun)
+        return joined
+
+    def _put_behind(self, tree: Tree, parts: list[Part]) -> Tree:
+        noun = tree.root
+        joined = _joined(tree, self._fill(parts))
+        for index in range(len(tree), len(joined)):
+            if joined.heads[index] == index:
+                joined.hang(index, noun)
+        return joined
+
+
+def _joined(first: Tree, second: Tree) -> Tree:
+    heads = [*first.heads, *(head + len(first) for head in second.heads)]
+    spaces = [*first.spaces[:-1], *([second.words[0] != ","] if first.words else []), *second.spaces]
+    return Tree(first.words + second.words, first.tags + second.tags, heads, first.deps + second.deps, spaces)
+
+
+def _short_phrases(tree: Tree) -> list[Tree]:
+    """ "the old dog", "dog": a common noun with what stands before it."""
+    found = []
+    for noun in range(len(tree)):
+        if tree.tags[noun] not in NOUN_TAGS or tree.deps[noun] == "compound":
+            continue
+        before = [index for index in tree.subtree(noun) if index < noun]
+        words = [*before, noun]
+        solid = words == list(range(words[0], noun + 1)) and len(words) <= LONGEST_PHRASE
+        plain = all(
+            tree.heads[index] == noun
+            and (tree.words[index] in ARTICLES or tree.tags[index] in MODIFIER_TAGS)
+            and tree.words[index].isalpha()
+            for index in before
+        )
+        if solid and plain and len(tree.words[noun]) > 1 and tree.words[noun].isalpha() and tree.words[noun].islower():
+            phrase = tree.cut(words, noun)
+            phrase.words = [word.lower() for word in phrase.words]
+            phrase.spaces = [True] * len(phrase)
+            found.append(phrase)
+    return found
+
+
+@cache
+def patterns() -> Patterns:
+    """The patterns of `positions.yaml`."""
+    text = files("referent.parsing.treebank").joinpath("positions.yaml").read_text(encoding="utf-8")
+    lists = yaml.safe_load(text)
+    weighted = {
+        name: [(_parts(line), float(weight)) for line, weight in lists[name].items()]
+        for name in ("before", "behind", "whole")
+    }
+    return Patterns(**weighted, colours=lists["colours"])
+
+
+def _parts(line: str) -> list[Part]:
+    """The parts of a pattern such as "on/IN:prep left/NN<0:pobj"."""
+    parts = []
+    for each in line.split():
+        rest, _, dep = each.rpartition(":")
+        rest, _, head = rest.partition("<")
+        word, _, tag = rest.partition("/")
+        parts.append(Part(tuple(word.split("|")), tag, int(head) if head else None, dep))
+    return parts
