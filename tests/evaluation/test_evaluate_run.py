@@ -73,6 +73,68 @@ def test_the_cris_threshold_differs_from_the_models_own():
     assert result.number("mIoU", "cris").value == pytest.approx(1, abs=1e-6)
 
 
+def test_every_protocol_makes_its_own_number_of_one_set_of_predictions():
+    """Two pictures of 4 x 6 pixels; per phrase the columns above 0.5, those above 0.35 only, and the truth."""
+    shown = {
+        "one": ((0, 1), (2,), True, columns(0, 1, 2)),  # 0.5: IoU 2/3; 0.35: 1
+        "two": ((3, 4), (), False, columns(3, 4, 5)),  # 2/3, but the model does not believe it
+        "none": ((5,), (), False, None),  # true of nothing, drawn, not believed
+    }
+
+    def reply(picture, phrase):
+        high, low, found, _ = shown[phrase]
+        return np.where(columns(*high), 0.8, np.where(columns(*low), 0.4, 0.1)), 0.9, found
+
+    names = ("referent", "referent-masks", "cris", "cris-val", "lavt", "unirefpp", "grefcoco", "reclip", "fss")
+    tags = {"one": ("r1", "cat"), "two": ("r2", "dog"), "none": ("r2", "dog")}
+    samples = [
+        sample(phrase, f"{place % 2}.png", phrase, truth, ref=tags[phrase][0], name=tags[phrase][1])
+        for place, (phrase, (*_, truth)) in enumerate(shown.items())
+    ]
+    model = Stub(reply)
+    result = evaluate(model, Samples(samples), names)
+    assert len(model.asked) == 3
+    expected = {
+        "referent": {"mIoU": (2 / 3 + 0 + 1) / 3, "oIoU": 8 / 24, "N-acc": 1, "T-acc": 0.5},
+        "referent-masks": {"mIoU": (2 / 3 + 2 / 3 + 0) / 3, "oIoU": 16 / 28, "Pr@0.6": 1, "N-acc": 0},
+        "cris": {"mIoU": (1 + 2 / 3 + 0) / 3, "Pr@0.7": 0.5},
+        "cris-val": {"mIoU": (1 + 2 / 3) / 2},
+        "lavt": {"mIoU": (2 / 3 + 2 / 3 + 0) / 3, "oIoU": 16 / 28},
+        "unirefpp": {"mIoU": (2 / 3 + 2 / 3 + 0) / 3, "oIoU": 16 / 28},
+        # The refused mask of "two" stays in the union, that of "none" does not.
+        "grefcoco": {"gIoU": (2 / 3 + 0 + 1) / 3, "cIoU": 8 / 24, "N-acc": 1, "T-acc": 0.5},
+        "reclip": {"accuracy": 1},
+        # Cat 8 / 12, dog 8 / (12 + 4); foreground 16 / 28, background 44 / 56 pixels.
+        "fss": {"class-mIoU": (8 / 12 + 8 / 16) / 2, "FB-IoU": (16 / 28 + 44 / 56) / 2},
+    }
+    for protocol, numbers in expected.items():
+        for name, value in numbers.items():
+            assert result.number(name, protocol).value == pytest.approx(value, abs=1e-6), (protocol, name)
+    assert result.scores["cris-val"].overall.phrases == 2
+
+
+def test_the_result_says_where_its_numbers_are_not_made_as_the_published_ones():
+    names = ("referent", "cris", "lavt")
+    scores = evaluate(stub(), dataset(), names).scores
+    assert (scores["referent"].notes, scores["cris"].notes) == ((), ())
+    picture, truth = scores["lavt"].notes
+    assert picture == "picture: letterbox 416, the model's own; the published numbers of lavt are of squash 480"
+    assert truth.startswith("truth: this data holds no polygons")
+
+
+def test_a_phrase_that_a_protocol_leaves_out_has_no_counts_under_it(tmp_path):
+    save = tmp_path / "predictions.jsonl"
+    data = Samples(
+        [sample(str(n), "a.png", phrase, columns(0, 1), ref="7") for n, phrase in enumerate(("left", "right"))]
+    )
+    first = evaluate(stub(), data, ("cris", "cris-val"), save=save, weights_sha256="abc")
+    counts = [json.loads(line)["counts"] for line in save.read_text().splitlines()[1:]]
+    assert [list(one) for one in counts] == [["cris/1", "cris-val/1"], ["cris/1"]]
+    resumed = evaluate(stub(), data, ("cris", "cris-val"), save=save, weights_sha256="abc")
+    assert resumed.resumed == 2
+    assert resumed.to_json()["scores"] == first.to_json()["scores"]
+
+
 def test_each_picture_is_looked_at_once_wherever_its_phrases_stand():
     model = stub()
     evaluate(model, dataset())

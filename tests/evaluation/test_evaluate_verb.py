@@ -132,6 +132,7 @@ def test_a_stopped_run_says_how_to_go_on_and_does(run, data, tiny_weights, tmp_p
     ("arguments", "message"),
     [
         (["--protocol", "lisa"], "protocol: expected one of"),
+        (["--protocol", "cris-val"], "protocol cris-val: takes means over first sentences, but no sample has the tag"),
         (["--kind", "order"], "kind=order: no such sample; kind has: colour, name, none"),
         (["--where", "name"], "expected TAG=VALUE"),
         (["--split", "test"], "test"),
@@ -159,8 +160,16 @@ def test_the_worst_answers_are_drawn(run, data, tiny_weights, tmp_path):
     assert (pixels[..., 2] > pixels[..., 1] + 60).sum() > 300
 
 
+@pytest.mark.usefixtures("colour_zoo")
+def test_protocols_with_different_numbers_stand_in_one_table_with_what_makes_them_differ(run, data, tiny_weights):
+    ended = run("evaluate", tiny_weights, data, "--protocol", "reclip,grefcoco,lavt")
+    assert ended.code == 0, ended.err
+    for shown in ("accuracy", "gIoU", "kind (reclip)", "lavt: picture: letterbox", "lavt: truth: this data holds no"):
+        assert shown in ended.out
+
+
 def test_a_real_model_runs_through(run, data, tiny_weights):
-    ended = run("evaluate", tiny_weights, data, "--json", "--protocol", "referent,referent-masks,cris")
+    ended = run("evaluate", tiny_weights, data, "--json", "--protocol", "referent,cris,lavt,unirefpp,grefcoco")
     result = json.loads(ended.out)
     assert result["model"] == "tiny-cris"
     assert all(0 <= scores["overall"]["numbers"]["mIoU"]["value"] <= 1 for scores in result["scores"].values())

@@ -6,6 +6,7 @@ import pytest
 from evaluation_stub import Samples, Stub, columns, sample
 
 from referent.errors import DataError
+from referent.evaluation.protocols import PROTOCOLS
 from referent.evaluation.run import evaluate
 from referent.evaluation.tables import fill, main
 
@@ -89,6 +90,28 @@ def test_any_json_file_can_fill_a_table_by_keys(root):
 def test_a_wrong_marker_is_an_error_that_says_what_is_wrong(root, options, message):
     with pytest.raises(DataError, match=message):
         fill(page(options), root)
+
+
+def test_results_under_two_versions_of_a_protocol_do_not_stand_in_one_table(root):
+    older = json.loads((root / "results" / "dogs.json").read_text())
+    older["scores"]["cris"]["protocol"]["version"] = 0
+    (root / "results" / "dogs.json").write_text(json.dumps(older))
+    with pytest.raises(DataError, match=r"protocol cris: v1 in .*cats\.json, v0 in .*dogs\.json: .* do not compare"):
+        fill(page("files=results/*.json protocol=referent,cris columns=mIoU"), root)
+    assert "cats" in fill(page("files=results/*.json protocol=referent columns=dataset,mIoU"), root)
+
+
+def test_the_rules_of_all_protocols_make_a_table(root):
+    text = fill(page("protocols"), root)
+    assert "| `cris` v1 | letterbox 416 | original size | 0.35 | any polygon | counts all the same | 0 |" in text
+    rows = [line for line in text.splitlines() if line.startswith("| `")]
+    assert len(rows) == len(PROTOCOLS)
+    assert fill(text, root) == text
+
+
+def test_notes_of_a_protocol_can_stand_in_a_column(root):
+    text = fill(page('files=results/cats.json protocol=cris columns="dataset, notes"'), root)
+    assert "| cats | - |" in text
 
 
 def test_a_marker_without_an_end_is_an_error(root):

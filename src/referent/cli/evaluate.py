@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from referent.evaluation.metrics import Interval
-    from referent.evaluation.result import Result
+    from referent.evaluation.result import ProtocolScores, Result
 
 
 def evaluate(
@@ -32,7 +32,10 @@ def evaluate(
         typer.Option("--class-names", help="Ask every class name of a COCO file of every picture, not its phrases."),
     ] = False,
     protocol: Annotated[
-        list[str] | None, typer.Option(help="referent (default), referent-masks, cris; several with commas.")
+        list[str] | None,
+        typer.Option(
+            help="referent (default), cris, lavt, unirefpp, grefcoco, ... (docs/protocols.md); several with commas."
+        ),
     ] = None,
     kind: Annotated[
         list[str] | None, typer.Option(help="Only phrases of this kind; may be given several times.")
@@ -113,9 +116,12 @@ def _show(result: Result, written: list[Path]) -> None:
         soft_wrap=True,
     )
     console.print(_overall(result))
+    for name, one in result.scores.items():
+        for note in one.notes:
+            console.print(f"{name}: {note}", highlight=False, markup=False, soft_wrap=True)
     first = next(iter(result.scores.values()))
     if len(first.kinds) > 1:
-        console.print(_by_kind(first.protocol.name, first.kinds))
+        console.print(_by_kind(first))
     for path in written:
         console.print(f"written: {path}", highlight=False, markup=False, soft_wrap=True)
     errors = Console(stderr=True)
@@ -127,6 +133,9 @@ def _show(result: Result, written: list[Path]) -> None:
 def _overall(result: Result) -> Table:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
+    from rich.text import Text
+
+    from referent.evaluation.metrics import UNDEFINED
 
     table = Table(
         "% [95 % interval]",
@@ -134,24 +143,29 @@ def _overall(result: Result) -> Table:
         box=SIMPLE_HEAD,
     )
     numbers = [one.overall.numbers for one in result.scores.values()]
+    headlines = [one.protocol.headline for one in result.scores.values()]
     for name in dict.fromkeys(name for protocol in numbers for name in protocol):
         # Where no phrase is true of nothing, mIoU says the same.
         repeated = name == "mIoU-present" and not result.absent
-        if not repeated and any(protocol[name].value is not None for protocol in numbers):
-            table.add_row(name, *(_written(protocol[name]) for protocol in numbers))
+        row = [protocol.get(name, UNDEFINED) for protocol in numbers]
+        if not repeated and any(number.value is not None for number in row):
+            styles = ["bold" if name in headline else "" for headline in headlines]
+            table.add_row(name, *map(Text, map(_written, row), styles))
     if result.auroc.value is not None:
         table.add_row("AUROC", *[_written(result.auroc)] * len(numbers))
     return table
 
 
-def _by_kind(protocol: str, kinds: Any) -> Table:
+def _by_kind(scores: ProtocolScores) -> Table:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    table = Table(f"kind ({protocol})", "phrases", "pictures", "mIoU", "oIoU", "Pr@0.5", box=SIMPLE_HEAD)
-    for kind, scores in kinds.items():
-        others = [_written(replace(scores.numbers[name], low=None)) for name in ("oIoU", "Pr@0.5")]
-        table.add_row(kind, str(scores.phrases), str(scores.pictures), _written(scores.numbers["mIoU"]), *others)
+    protocol, usual = scores.protocol, ("mIoU", "oIoU", "Pr@0.5")
+    first, *others = usual if set(usual) <= set(protocol.numbers) else protocol.headline
+    table = Table(f"kind ({protocol.name})", "phrases", "pictures", first, *others, box=SIMPLE_HEAD)
+    for kind, one in scores.kinds.items():
+        rest = [_written(replace(one.numbers[name], low=None)) for name in others]
+        table.add_row(kind, str(one.phrases), str(one.pictures), _written(one.numbers[first]), *rest)
     return table
 
 

@@ -38,6 +38,9 @@ class Interval:
     high: float | None = None
 
 
+UNDEFINED = Interval(None)
+
+
 @dataclass(frozen=True)
 class Draws:
     """A number and what the bootstrap made of it.
@@ -56,7 +59,7 @@ class Draws:
     def interval(self) -> Interval:
         """The number with the middle 95 % of what was drawn."""
         if not np.isfinite(self.value):
-            return Interval(None)
+            return UNDEFINED
         drawn = self.drawn[np.isfinite(self.drawn)]
         if not len(drawn):
             return Interval(self.value)

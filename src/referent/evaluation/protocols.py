@@ -93,11 +93,15 @@ class Protocol:
         return iou > threshold if self.strict else iou >= threshold
 
     def counted(self, samples: Sequence[Sample]) -> frozenset[str]:
-        """Ids of the samples that enter its numbers: all, the first of each `ref`, or those with a class.
+        """Ids of the samples that enter its numbers: all of them, the first of each referred object, or those that
+        have a class.
 
         Raises:
-            DataError: no sample has the tag that this needs.
+            DataError: there are none, or their truths are boxes where masks are compared.
         """
+        if self.compared == "masks" and all(sample.tags.get("truth") == "box" for sample in samples):
+            boxes = ", ".join(name for name, protocol in PROTOCOLS.items() if protocol.compared == "boxes")
+            raise DataError(f"protocol {self.name}: compares masks, but this data holds boxes only; use {boxes}")
         if self.over == "sentences":
             return frozenset(sample.id for sample in samples)
         tag = CLASS if self.over == "classes" else REF
@@ -191,7 +195,7 @@ PROTOCOLS: Mapping[str, Protocol] = {
         Protocol(
             name="grefcoco",
             version=1,
-            source="GRES (Liu et al., CVPR 2023) and its code ReLA, refer_evaluation: gIoU = mean IoU, an absent phrase "
+            source="GRES (Liu et al., CVPR 2023) and its code, refer_evaluation: gIoU = mean IoU, an absent phrase "
             "1 or 0; cIoU = sum of I / sum of U; Pr@X over present phrases: IoU >= X",
             headline=("gIoU", "cIoU", "N-acc", "T-acc"),
             threshold=None,

@@ -71,11 +71,12 @@ def evaluate(
         progress: show a bar on standard error when that is a terminal.
 
     Raises:
-        DataError: no samples, an unknown protocol or tag value, `save` holds another run, or every picture failed.
+        DataError: no samples, an unknown protocol or tag value, samples that a protocol cannot score, `save` holds
+            another run, or every picture failed.
     """
     chosen = find(protocols)
-    counted = [protocol.counted(dataset.samples) for protocol in chosen]
     samples = _sampled(dataset, where or {}, limit)
+    counted = [protocol.counted(samples) for protocol in chosen]
     if save is not None and weights_sha256 is None:
         weights_sha256 = f"tensors:{_digest(segmenter)}"
     split = ",".join(sorted({sample.split for sample in dataset.samples}))

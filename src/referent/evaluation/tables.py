@@ -7,8 +7,13 @@
 `files`: globs from the root of the repository, separated by commas; one row a file, in order of name.
 `protocol`: one or more of a result's protocols (a row each); the result's first when left out.
 `columns`: `PATH` or `Title=PATH`. A path is a number of the protocol ("mIoU", "Pr@0.5"; "mIoU:position" for one kind of
-phrase), printed in percent with its interval; "AUROC", likewise; "protocol", name and version; or keys into the JSON
-file joined by dots ("machine.processor"). With keys alone, any JSON file will do.
+phrase), printed in percent with its interval; "AUROC", likewise; "protocol", name and version; "notes" of the protocol;
+or keys into the JSON file joined by dots ("machine.processor"). With keys alone, any JSON file will do. Results under
+two versions of one protocol do not stand in one table.
+
+    <!-- table: protocols -->
+
+is the table of the rules of all protocols.
 """
 
 from __future__ import annotations
@@ -24,6 +29,8 @@ from pathlib import Path
 from typing import Any
 
 from referent.errors import DataError, ReferentError
+from referent.evaluation.protocol_table import rules
+from referent.evaluation.protocols import PROTOCOLS
 from referent.files import atomic_write
 
 MARKER = re.compile(r"^<!-- table: (?P<options>.*?) -->\n(?P<body>.*?)^<!-- end table -->$", re.MULTILINE | re.DOTALL)
@@ -81,12 +88,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _table(options: str, root: Path) -> str:
+    if options.strip() == "protocols":
+        return rules(PROTOCOLS.values())
     given = _options(options)
     columns = [_column(text) for text in given["columns"].split(",")]
     protocols = [name.strip() for name in given["protocol"].split(",")] if "protocol" in given else [None]
+    files = list(_files(given["files"], root))
+    _check_versions(files, protocols)
     rows = [
         [_cell(content, path, protocol, file) for _, path in columns]
-        for file, content in _files(given["files"], root)
+        for file, content in files
         for protocol in protocols
     ]
     numeric = [all(re.match(r"[-\d]", row[index]) for row in rows) for index in range(len(columns))]
@@ -124,6 +135,20 @@ def _files(globs: str, root: Path) -> Iterator[tuple[Path, Mapping[str, Any]]]:
                 raise DataError(f"{path}: expected JSON: {error}") from error
 
 
+def _check_versions(files: Sequence[tuple[Path, Mapping[str, Any]]], protocols: Sequence[str | None]) -> None:
+    found: dict[str, dict[int, Path]] = {}
+    for file, content in files:
+        scores = content.get("scores", {})
+        for name in protocols:
+            one = scores.get(name or next(iter(scores), ""))
+            if one is not None:
+                found.setdefault(one["protocol"]["name"], {}).setdefault(one["protocol"]["version"], file)
+    for name, versions in found.items():
+        if len(versions) > 1:
+            where = ", ".join(f"v{version} in {file}" for version, file in versions.items())
+            raise DataError(f"protocol {name}: {where}: its versions do not compare; evaluate again")
+
+
 def _cell(content: Mapping[str, Any], path: str, protocol: str | None, file: Path) -> str:
     scores = content.get("scores", {})
     chosen = scores.get(protocol or next(iter(scores), ""))
@@ -132,6 +157,8 @@ def _cell(content: Mapping[str, Any], path: str, protocol: str | None, file: Pat
     if chosen is not None:
         if path == "protocol":
             return f"{chosen['protocol']['name']} v{chosen['protocol']['version']}"
+        if path == "notes":
+            return "; ".join(chosen["notes"]) or "-"
         number, _, kind = path.partition(":")
         part = chosen["kinds"].get(kind) if kind else chosen["overall"]
         if part is not None and number in part["numbers"]:
