@@ -36,5 +36,9 @@ def scenes(
     for kind, count in counts.most_common():
         table.add_row(kind, str(count), f"{100 * count / counts.total():.1f} %")
     console.print(table)
-    made = f"{out}: {n} pictures, {counts.total()} phrases" + (f", {clips} clips" if clips else "")
-    console.print(made, markup=False, soft_wrap=True)
+    console.print(
+        f"{out}: pictures: {n}, phrases: {counts.total()}, clips: {clips}",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )

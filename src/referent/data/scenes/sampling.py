@@ -25,7 +25,7 @@ BORDER = 0.03
 """Share of the picture's shorter side that stays free along its edges."""
 SEEN = 0.35
 """Share of each thing that others must leave visible."""
-_TRIES, _STARTS = 40, 400
+_TRIES, _STARTS = 40, 200
 _LOOKING = 80
 """Shorter side, in pixels, of the small picture that visibility is judged on."""
 

@@ -37,7 +37,7 @@ _THE = (("the {n}", 1),)
 _BOTH = (("both {n}", 2), ("the two {n}", 1), ("the {n}", 1))
 _ALL = (("all {n}", 3), ("all the {n}", 2), ("the {n}", 2), ("the {count} {n}", 2), ("every {one}", 1))
 
-_PLACES = ("first", "second", "third", "fourth", "fifth", "sixth")
+_PLACES = ("first", "second", "third", "fourth", "fifth")
 _NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 _WORDS = {
     "large": (("large", 2), ("big", 2)),
@@ -98,13 +98,15 @@ def realise(meaning: Meaning, random: Random) -> str:
         template = "all " + template
     elif template.startswith("the ") and random.random() < 0.5:
         template = template.removeprefix("the ")
-    words = {"n": named(meaning.subject, random, several=several), "one": "", "m": "", "place": "", "count": ""}
+    words = {"n": named(meaning.subject, random, several=several)}
     if "{one}" in template:
         words["one"] = named(meaning.subject, random)
     if meaning.landmark is not None:
         words["m"] = named(meaning.landmark, random)
-    if meaning.place:
-        words |= {"place": _PLACES[meaning.place - 1], "count": _NUMBERS[meaning.place]}
+    if meaning.form == "rank":
+        words["place"] = _PLACES[meaning.place - 1]
+    if meaning.form == "all":
+        words["count"] = _NUMBERS[meaning.place]
     return template.format_map(words)
 
 

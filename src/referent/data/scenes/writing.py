@@ -45,7 +45,7 @@ class Settings:
 
 
 def write_scenes(out: Path, settings: Settings, counts: Counter[str]) -> Iterator[None]:
-    """Writes a data set; yields after every picture and every clip.
+    """Claims the folder at once, then writes a data set, step by step: yields after every picture and every clip.
 
     Args:
         out: a folder that is new, empty, or holds what the same settings made.
@@ -56,6 +56,10 @@ def write_scenes(out: Path, settings: Settings, counts: Counter[str]) -> Iterato
         DataError: the folder holds something else.
     """
     _claim(out, settings)
+    return _steps(out, settings, counts)
+
+
+def _steps(out: Path, settings: Settings, counts: Counter[str]) -> Iterator[None]:
     square = settings.size, settings.size
     images = out / "images"
     images.mkdir(exist_ok=True)
