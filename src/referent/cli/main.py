@@ -10,10 +10,12 @@ import typer
 
 from referent.cli.compare import compare
 from referent.cli.convert import convert
+from referent.cli.data import data
 from referent.cli.demo import demo
 from referent.cli.describe import describe
 from referent.cli.evaluate import evaluate
 from referent.cli.exit_codes import INTERRUPTED, WRONG_CALL
+from referent.cli.look import look
 from referent.cli.models import models
 from referent.cli.scenes import scenes
 from referent.cli.segment import segment
@@ -28,8 +30,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for verb in (segment, models, convert, describe, scenes, train, evaluate, compare, demo):
+for verb in (segment, models, convert, describe, scenes, train, evaluate, compare, look, demo):
     app.command()(verb)
+app.add_typer(data, name="data")
 
 
 def _version(asked: bool) -> None:
