@@ -63,7 +63,7 @@ def test_what_is_no_data_file_is_refused(tmp_path: Path, content: bytes, found: 
 def test_a_missing_file_or_a_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"gone\.json: no such file"):
         open_dataset(tmp_path / "gone.json")
-    with pytest.raises(DataError, match=r"expected a COCO or \.jsonl file, found a folder"):
+    with pytest.raises(DataError, match=r"expected a COCO or \.jsonl file, or the folder of a published data set"):
         open_dataset(tmp_path)
 
 

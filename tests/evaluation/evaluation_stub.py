@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from referent.data.sample import Sample
+from referent.data.sample import Dataset, Sample
 from referent.errors import PictureError
 from referent.reference import Reference
 from referent.rle import encode
@@ -62,10 +62,8 @@ class Stub:
         return answers
 
 
-@dataclass
-class Samples:
-    samples: list[Sample]
-    name: str = "toy"
+def data_of(samples: list[Sample], name: str = "toy") -> Dataset:
+    return Dataset(name, samples)
 
 
 def sample(id_: str, picture: str, phrase: str, truth: np.ndarray | None, size=(4, 6), **tags: str) -> Sample:

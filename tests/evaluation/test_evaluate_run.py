@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from evaluation_stub import Samples, Stub, columns, sample
+from evaluation_stub import Stub, columns, data_of, sample
 
 from referent.errors import DataError
 from referent.evaluation.run import evaluate
@@ -26,8 +26,8 @@ ANSWERS = {
 }
 
 
-def dataset() -> Samples:
-    return Samples(
+def dataset() -> data_of:
+    return data_of(
         [
             sample("1", "a.png", "left", columns(0, 1), kind="position"),
             sample("2", "b.png", "right", columns(4, 5), kind="position"),
@@ -68,7 +68,7 @@ def test_numbers_of_a_small_set_are_those_counted_by_hand():
 
 def test_the_cris_threshold_differs_from_the_models_own():
     model = Stub(lambda picture, phrase: (np.where(columns(0), 0.8, np.where(columns(1), 0.4, 0.0)), 0.9, True))
-    result = evaluate(model, Samples([sample("1", "a.png", "x", columns(0, 1))]), ("referent", "cris"))
+    result = evaluate(model, data_of([sample("1", "a.png", "x", columns(0, 1))]), ("referent", "cris"))
     assert result.number("mIoU", "referent").value == 0.5
     assert result.number("mIoU", "cris").value == pytest.approx(1, abs=1e-6)
 
@@ -92,7 +92,7 @@ def test_every_protocol_makes_its_own_number_of_one_set_of_predictions():
         for place, (phrase, (*_, truth)) in enumerate(shown.items())
     ]
     model = Stub(reply)
-    result = evaluate(model, Samples(samples), names)
+    result = evaluate(model, data_of(samples), names)
     assert len(model.asked) == 3
     expected = {
         "referent": {"mIoU": (2 / 3 + 0 + 1) / 3, "oIoU": 8 / 24, "N-acc": 1, "T-acc": 0.5},
@@ -124,7 +124,7 @@ def test_the_result_says_where_its_numbers_are_not_made_as_the_published_ones():
 
 def test_a_phrase_that_a_protocol_leaves_out_has_no_counts_under_it(tmp_path):
     save = tmp_path / "predictions.jsonl"
-    data = Samples(
+    data = data_of(
         [sample(str(n), "a.png", phrase, columns(0, 1), ref="7") for n, phrase in enumerate(("left", "right"))]
     )
     first = evaluate(stub(), data, ("cris", "cris-val"), save=save, weights_sha256="abc")
@@ -170,7 +170,7 @@ def test_an_unforeseen_error_about_one_picture_does_not_end_the_run():
 
 def test_a_picture_of_another_size_than_the_data_set_says_is_a_failure():
     samples = [*dataset().samples, sample("7", "d.png", "left", columns(0, size=(9, 9)), size=(9, 9))]
-    result = evaluate(stub(), Samples(samples))
+    result = evaluate(stub(), data_of(samples))
     assert "the data set says 9 x 9, the picture is 6 x 4" in result.failed[0].error
 
 
@@ -181,7 +181,7 @@ def test_when_every_picture_fails_there_is_no_result():
 
 def test_an_empty_data_set_is_an_error():
     with pytest.raises(DataError, match="no samples"):
-        evaluate(stub(), Samples([]))
+        evaluate(stub(), data_of([]))
 
 
 def test_where_and_limit_choose_what_is_asked():
@@ -300,7 +300,7 @@ def test_a_data_set_that_changed_since_is_noticed(tmp_path):
     changed = dataset().samples
     changed[0] = sample("1", "a.png", "right", columns(0, 1), kind="position")
     with pytest.raises(DataError, match="the data set has changed since"):
-        evaluate(stub(), Samples(changed), save=save, weights_sha256="abc")
+        evaluate(stub(), data_of(changed), save=save, weights_sha256="abc")
 
 
 def test_many_phrases_about_one_picture_are_answered_in_parts(monkeypatch):
@@ -317,7 +317,7 @@ def test_many_phrases_about_one_picture_are_answered_in_parts(monkeypatch):
 
     model._segment = counting
     samples = [sample(str(n), "a.png", "left", columns(0, 1)) for n in range(5)]
-    assert evaluate(model, Samples(samples)).number("mIoU").value == 1
+    assert evaluate(model, data_of(samples)).number("mIoU").value == 1
     assert sizes == [2, 2, 1]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from evaluation_stub import Samples, Stub
+from evaluation_stub import Stub, data_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -89,7 +89,7 @@ def scored(asked: list[Case], protocol: str) -> dict[str, float | None]:
         # As a segmenter: what is empty is never found.
         return case.probability, 0.9, case.found and bool((case.probability > OWN_THRESHOLD).any())
 
-    result = evaluate(Stub(reply, OWN_THRESHOLD), Samples(samples), (protocol,), replicates=0)
+    result = evaluate(Stub(reply, OWN_THRESHOLD), data_of(samples), (protocol,), replicates=0)
     return {name: number.value for name, number in result.scores[protocol].overall.numbers.items()}
 
 

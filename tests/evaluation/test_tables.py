@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from evaluation_stub import Samples, Stub, columns, sample
+from evaluation_stub import Stub, columns, data_of, sample
 
 from referent.errors import DataError
 from referent.evaluation.protocols import PROTOCOLS
@@ -16,7 +16,7 @@ def root(tmp_path):
     """A repository with two results and one file of another kind."""
     (tmp_path / "results").mkdir()
     for name in ("cats", "dogs"):
-        data = Samples(
+        data = data_of(
             [
                 sample("1", "a.png", "left", columns(0, 1), kind="position"),
                 sample("2", "b.png", "cat", columns(0), kind="name"),

@@ -17,6 +17,7 @@ from referent.cli.writable import check_writable
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from referent.data.published.refer import Wording
     from referent.evaluation.metrics import Interval
     from referent.evaluation.result import ProtocolScores, Result
 
@@ -25,8 +26,20 @@ def evaluate(
     model: Annotated[
         str, typer.Argument(help="A model's name (see `referent models`), a weight file, a folder or hub id.")
     ],
-    data: Annotated[Path, typer.Argument(help="COCO file with `phrases`, or a .jsonl file.")],
+    data: Annotated[
+        Path, typer.Argument(help="COCO file with `phrases`, .jsonl file, or folder of a published data set.")
+    ],
     split: Annotated[str, typer.Option(help="Which part of the data to ask.")] = "val",
+    pictures: Annotated[
+        Path | None, typer.Option(help="Folder of the pictures, where they do not lie in a usual place.")
+    ] = None,
+    allow_missing: Annotated[
+        bool,
+        typer.Option("--allow-missing", help="Go on without missing pictures of a published data set, and count them."),
+    ] = False,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Ask a published data set's sentences as they were typed, not as cleaned.")
+    ] = False,
     class_names: Annotated[
         bool,
         typer.Option("--class-names", help="Ask every class name of a COCO file of every picture, not its phrases."),
@@ -67,7 +80,11 @@ def evaluate(
     from referent.evaluation.selection import parse
 
     check_writable((save, out, draw))
-    dataset = names_of(read_coco(data, split=split)) if class_names else open_dataset(data, split)
+    if class_names:
+        dataset = names_of(read_coco(data, split=split, pictures=pictures))
+    else:
+        wording: Wording = "raw" if raw else "sent"
+        dataset = open_dataset(data, split, pictures=pictures, wording=wording, allow_missing=allow_missing)
     conditions = parse([*(where or []), *(f"kind={value}" for value in kind or [])])
     loaded = segmenter.load(model, device=device, dtype=dtype)
     names = [name.strip() for value in protocol or ["referent"] for name in value.split(",") if name.strip()]
@@ -115,6 +132,9 @@ def _show(result: Result, written: list[Path]) -> None:
         highlight=False,
         soft_wrap=True,
     )
+    if result.missing.phrases:
+        missing = f"left out: {result.missing.phrases} phrases, whose {result.missing.pictures} pictures are missing"
+        console.print(missing, highlight=False, soft_wrap=True)
     console.print(_overall(result))
     for name, one in result.scores.items():
         for note in one.notes:

@@ -60,14 +60,9 @@ class Sample:
 
 @dataclass(frozen=True)
 class Missing:
-    """Samples that are left out of a data set because their pictures are not there.
+    """How many pictures are not there, and how many samples are left out of a data set with them."""
 
-    Attributes:
-        pictures: file names, sorted.
-        phrases: how many samples are about them.
-    """
-
-    pictures: tuple[str, ...] = ()
+    pictures: int = 0
     phrases: int = 0
 
 

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from referent.data.sample import Missing
 from referent.evaluation.metrics import LEVEL, Interval
 from referent.evaluation.protocols import Protocol
 from referent.files import atomic_write
@@ -118,6 +119,7 @@ class Result:
             it is relative to that file, so that the two can be moved together.
         data: the file that the phrases were read from, None where it is not known; relative likewise.
         class_names: the class names of that file were asked, not its phrases.
+        missing: of the whole split, what was left out for want of its pictures, where that was allowed.
     """
 
     model: str
@@ -143,6 +145,7 @@ class Result:
     predictions: str | None = None
     data: str | None = None
     class_names: bool = False
+    missing: Missing = Missing()
     format: int = field(default=FORMAT)
 
     def number(self, name: str, protocol: str | None = None, kind: str | None = None) -> Interval:

@@ -119,6 +119,7 @@ def evaluate(
         predictions=None if save is None else str(save),
         data=None if data is None else str(data),
         class_names=class_names,
+        missing=dataset.missing,
     )
 
 

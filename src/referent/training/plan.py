@@ -209,7 +209,8 @@ def _name(source: Source) -> str:
 
 
 def _samples(source: Source) -> list[Sample]:
-    samples = list(open_dataset(source.path, source.split).samples)
+    dataset = open_dataset(source.path, source.split, pictures=source.pictures, wording=source.wording)
+    samples = list(dataset.samples)
     if source.limit is None:
         return samples
     pictures = list(dict.fromkeys(sample.picture for sample in samples))

@@ -63,14 +63,18 @@ class Source(Part):
     """One data set.
 
     Attributes:
-        path: COCO file with phrases, or JSON lines.
+        path: COCO file with phrases, JSON lines, or the folder of a published data set (`data.loading.open_dataset`).
         split: the split to use, or None for all of the file.
+        pictures: folder of the pictures, where they do not lie in one of the places that docs/data.md names.
+        wording: which text of a published data set's sentences: the cleaned one, or as it was typed.
         weight: visits an epoch for every item: 2 shows each twice, 0.5 another random half each time. Training only.
         limit: at most this many pictures, spread evenly over the file, so that a validation stays short.
     """
 
     path: Path
     split: str | None = None
+    pictures: Path | None = None
+    wording: Literal["sent", "raw"] = "sent"
     weight: float = Field(default=1.0, gt=0)
     limit: int | None = Field(default=None, gt=0)
 

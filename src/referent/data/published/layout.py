@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,44 +26,40 @@ class Layout:
         folder: where it is.
         kind: "refer": refs in a pickle or JSON file beside `instances.json` (RefCOCO, RefCOCO+, RefCOCOg, gRefCOCO,
             RefGTA, Ref-ZOM). "phrasecut": `refer_<split>.json` beside `image_data_split*.json`.
-        files: of "refer" by the name of the splitting ("unc", "umd", "google", ...); of "phrasecut" by split.
+        files: of "refer" by splitting ("unc", "umd", "google", ...); of "phrasecut" by split.
     """
 
     folder: Path
     kind: Literal["refer", "phrasecut"]
     files: dict[str, Path]
 
-    def variant(self, asked: str | None) -> str:
-        """The splitting to read.
+    def one(self) -> Layout:
+        """With the one splitting that is meant: the only one, or `PREFERRED`.
 
         Raises:
-            DataError: there are several and none is asked for, or not the one asked for.
+            DataError: there are several and none of them is preferred.
         """
-        if self.kind == "phrasecut":
-            if asked is not None:
-                raise DataError(f"{self.folder}: PhraseCut is split in one way only, found variant {asked!r}")
-            return ""
-        there = ", ".join(sorted(self.files))
-        if asked is not None:
-            if asked not in self.files:
-                raise DataError(f"{self.folder}: no variant {asked!r}; there are: {there}")
-            return asked
-        if len(self.files) == 1:
-            return next(iter(self.files))
+        if self.kind == "phrasecut" or len(self.files) == 1:
+            return self
         if PREFERRED in self.files:
-            return PREFERRED
-        raise DataError(f"{self.folder}: split in several ways, say which variant: {there}")
+            return Layout(self.folder, self.kind, {PREFERRED: self.files[PREFERRED]})
+        paths = " or ".join(f"{str(file)!r}" for file in self.files.values())
+        raise DataError(f"{self.folder}: split in several ways, say which: {paths}")
 
 
-def find_layout(folder: Path) -> Layout | None:
-    """What the folder holds, None where it is no published data set."""
+def find_layout(path: Path) -> Layout | None:
+    """What a folder holds, or what a refs file in it stands for; None where that is no published data set."""
+    if found := _REFS.fullmatch(path.name):
+        return Layout(path.parent, "refer", {found["variant"]: path})
+    if not os.path.isdir(path):  # noqa: PTH112  (unlike Path.is_dir it never raises)
+        return None
     try:
-        names = sorted(item.name for item in folder.iterdir())
+        # In this order JSON takes the place of a pickle of the same name: gRefCOCO has been published as both.
+        names = sorted((item.name for item in path.iterdir()), reverse=True)
     except OSError as error:
-        raise DataError(f"{folder}: cannot be read ({error.strerror})") from None
-    # gRefCOCO may lie there as JSON and as a pickle; the later, JSON, comes from its newer releases.
-    refs = {found["variant"]: folder / name for name in reversed(names) if (found := _REFS.fullmatch(name))}
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+    refs = {found["variant"]: path / name for name in names if (found := _REFS.fullmatch(name))}
     if refs:
-        return Layout(folder, "refer", refs)
-    phrases = {found["split"]: folder / name for name in names if (found := _PHRASECUT.fullmatch(name))}
-    return Layout(folder, "phrasecut", phrases) if phrases else None
+        return Layout(path, "refer", dict(sorted(refs.items())))
+    phrases = {found["split"]: path / name for name in names if (found := _PHRASECUT.fullmatch(name))}
+    return Layout(path, "phrasecut", phrases) if phrases else None

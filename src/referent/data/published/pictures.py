@@ -74,7 +74,7 @@ def without_missing(dataset: Dataset, pictures: Pictures, allow: bool, source: s
     names = sorted({sample.picture.name for sample in dataset.samples if sample.picture in pictures.missing})
     if not names:
         return dataset
-    missing = Missing(tuple(names), len(dataset.samples) - len(present))
+    missing = Missing(len(names), len(dataset.samples) - len(present))
     if not allow or not present:
         total = len({sample.picture for sample in dataset.samples})
         listed = ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")

@@ -1,0 +1,120 @@
+"""`referent data`: looks after data sets on disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from referent.cli.exit_codes import SOME_FAILED
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from referent.data.published.check import Finding
+    from referent.data.published.sources import Source
+
+SHOWN = 5
+
+data = typer.Typer(no_args_is_help=True, help="Look after data sets on disk.")
+
+
+@data.callback()
+def _verbs() -> None:
+    pass
+
+
+@data.command()
+def check(
+    root: Annotated[Path, typer.Argument(help="Folder of published data sets (ROOT/refcoco, ...), or one of them.")],
+    pictures: Annotated[
+        Path | None, typer.Option(help="Folder of the pictures; otherwise the places that docs/data.md names.")
+    ] = None,
+) -> None:
+    """Say which published data sets are in ROOT, count them beside the published counts, and say what to get where.
+
+    Exit code 0 when all that is there is whole, 1 when something of it is missing, damaged or other than published.
+    """
+    from rich.console import Console
+
+    from referent.data.published.check import absent, check
+
+    console = Console(soft_wrap=True, highlight=False, markup=False)
+    whole, count = True, 0
+    for finding in check(root, pictures):
+        _show(console, finding)
+        whole, count = whole and finding.whole, count + 1
+    others = absent(root)
+    if others:
+        console.print(f"not in {root}:")
+    for source in others:
+        _say_where(console, source)
+    if not count:
+        console.print(f"nothing of {root} is a published data set: each is a folder with the files named above")
+    if not (whole and count):
+        raise typer.Exit(SOME_FAILED)
+
+
+def _show(console: Console, finding: Finding) -> None:
+    title = f" ({finding.source.title})" if finding.source else ""
+    console.print(f"{finding.path}{title}")
+    if finding.error:
+        console.print(f"  cannot be used: {finding.error}")
+        if finding.source:
+            _say_where(console, finding.source)
+        return
+    console.print(_table(finding))
+    if finding.missing:
+        there = "\n".join(f"    {place}" for place in finding.places)
+        console.print(f"  {len(finding.missing)} of {finding.pictures} pictures are missing, looked for in\n{there}")
+        _few(console, [path.name for path in finding.missing])
+        if finding.source:
+            _say_where_pictures(console, finding.source)
+    else:
+        console.print(f"  all {finding.pictures} pictures are there")
+    if finding.other:
+        console.print(f"  {len(finding.other)} pictures are not as the annotations say:")
+        _few(console, finding.other)
+
+
+def _table(finding: Finding) -> Table:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table("split", "refs", "sentences", "pictures", "", box=SIMPLE_HEAD)
+    for split in finding.splits:
+        verdict = {None: "no published counts", True: "as published", False: "other than published"}[split.as_published]
+        cells = []
+        for key in ("refs", "sentences", "pictures"):
+            found, published = getattr(split.found, key), getattr(split.published, key, None)
+            here = "-" if found is None else f"{found:,}"
+            cells.append(here if published in (None, found) else f"{here} of {published:,}")
+        table.add_row(split.name, *cells, verdict)
+    return table
+
+
+def _few(console: Console, lines: list[str] | tuple[str, ...]) -> None:
+    for line in lines[:SHOWN]:
+        console.print(f"    {line}")
+    if len(lines) > SHOWN:
+        console.print(f"    ... and {len(lines) - SHOWN} more")
+
+
+def _say_where(console: Console, source: Source) -> None:
+    gone = f" (its first place, {source.original}, is gone)" if source.original else ""
+    console.print(f"  {source.name}: {', '.join(source.files)}: get {source.url}{_sha256(source.sha256)}{gone}")
+
+
+def _say_where_pictures(console: Console, source: Source) -> None:
+    from referent.data.published.sources import PICTURES
+
+    pictures = PICTURES[source.pictures]
+    console.print(
+        f"    get {pictures.title}: {pictures.url}" + (f", sha256 {pictures.sha256}" if pictures.sha256 else "")
+    )
+
+
+def _sha256(known: str | None) -> str:
+    return f", sha256 {known}" if known else ""
