@@ -1,0 +1,163 @@
+"""Multi-scale deformable attention (Zhu et al., "Deformable DETR", ICLR 2021, equation 3), with no compiled extension.
+
+Shape letters: B pictures, Q queries, S pixels of all levels together (fine or coarse first, as `shapes` says), M heads,
+L levels, P points a level, C channels, D = C / M channels a head.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+Shapes = Sequence[tuple[int, int]]
+"""(height, width) of each level."""
+
+# Points whose indices and weights are made at once, which bounds memory at no loss of speed (benchmarks/deformable.py).
+_POINTS_AT_ONCE = 1 << 17
+
+
+class DeformableAttention(nn.Module):
+    """Every query reads a few points near its reference, on every level, with bilinear sampling.
+
+    Args:
+        width: C.
+        heads: M; divides C.
+        levels: L.
+        points: P.
+    """
+
+    def __init__(self, width: int, heads: int, levels: int, points: int) -> None:
+        super().__init__()
+        self.heads, self.levels, self.points = heads, levels, points
+        self.offsets = nn.Linear(width, heads * levels * points * 2)
+        self.weights = nn.Linear(width, heads * levels * points)
+        self.value = nn.Linear(width, width)
+        self.out = nn.Linear(width, width)
+        self._start()
+
+    def _start(self) -> None:
+        """Head h begins by looking in direction 2 pi h / M, its p-th point p pixels away (the paper's appendix A.4)."""
+        angle = torch.arange(self.heads) * (2 * math.pi / self.heads)
+        ring = torch.stack((angle.cos(), angle.sin()), dim=-1)
+        ring = ring / ring.abs().amax(-1, keepdim=True)
+        steps = torch.arange(1, self.points + 1)[:, None]
+        start = (ring[:, None, None] * steps).expand(-1, self.levels, -1, -1)
+        with torch.no_grad():
+            self.offsets.bias.copy_(start.reshape(-1))
+        nn.init.zeros_(self.offsets.weight)
+        nn.init.zeros_(self.weights.weight)
+        nn.init.zeros_(self.weights.bias)
+        for projection in (self.value, self.out):
+            nn.init.xavier_uniform_(projection.weight)
+            nn.init.zeros_(projection.bias)
+
+    def forward(self, query: Tensor, reference: Tensor, memory: Tensor, shapes: Shapes) -> Tensor:
+        """Attend.
+
+        Args:
+            query: (B, Q, C).
+            reference: (Q, 2) or (B, Q, L, 2): (x, y) in [0, 1] of each level, pixel centres at (index + 0.5) / side.
+            memory: (B, S, C), the levels one after the other, each in row-major order.
+            shapes: of the L levels.
+
+        Returns:
+            (B, Q, C).
+        """
+        batch, queries, _ = query.shape
+        if reference.dim() == 2:
+            reference = reference[None, :, None].expand(batch, -1, self.levels, -1)
+        sides = torch.tensor([(width, height) for height, width in shapes], device=query.device, dtype=reference.dtype)
+        centres = reference * sides - 0.5
+        offsets = self.offsets(query).reshape(batch, queries, self.heads, self.levels, self.points, 2)
+        weights = self.weights(query).reshape(batch, queries, self.heads, -1).softmax(-1)
+        weights = weights.reshape(batch, queries, self.heads, self.levels, self.points)
+        value = self.value(memory).reshape(batch, -1, self.heads, memory.shape[-1] // self.heads)
+        sampled = sampled_sum(value, shapes, centres[:, :, None, :, None] + offsets, weights)
+        result: Tensor = self.out(sampled)
+        return result
+
+
+def sampled_sum(value: Tensor, shapes: Shapes, places: Tensor, weights: Tensor) -> Tensor:
+    """Bilinear samples, weighted and summed; zero is read beyond the edges.
+
+    Args:
+        value: (B, S, M, D).
+        shapes: of the L levels, S pixels together.
+        places: (B, Q, M, L, P, 2), (x, y) in pixels of each level; 0 is the centre of the first pixel.
+        weights: (B, Q, M, L, P).
+
+    Returns:
+        (B, Q, M * D).
+    """
+    by = by_gathering if value.device.type == "cpu" else by_grid_sample
+    return by(value, shapes, places, weights)
+
+
+def by_gathering(value: Tensor, shapes: Shapes, places: Tensor, weights: Tensor) -> Tensor:
+    """`sampled_sum` as one gather: four rows a point, weighted and summed by `embedding_bag`.
+
+    Each level gets a frame of zeros, so that a point beyond the edges reads zeros without being treated apart.
+    """
+    batch, queries, heads, levels, points, _ = places.shape
+    framed, starts = [], []
+    rows = 0
+    for level, (height, width) in zip(torch.split(value, [h * w for h, w in shapes], dim=1), shapes, strict=True):
+        framed.append(F.pad(level.reshape(batch, height, width, -1), (0, 0, 1, 1, 1, 1)).flatten(1, 2))
+        starts.append(rows)
+        rows += (height + 2) * (width + 2)
+    table = torch.cat(framed, dim=1).reshape(batch * rows * heads, -1)
+
+    def per_level(values: Sequence[int], dtype: torch.dtype = places.dtype) -> Tensor:
+        return torch.tensor(values, device=places.device, dtype=dtype)[:, None]
+
+    last_x, last_y = per_level([w - 1 for _, w in shapes]), per_level([h - 1 for h, _ in shapes])
+    stride = per_level([w + 2 for _, w in shapes])
+    # Of the pixel at (-1, -1), the corner of the frame, for every picture, head and level.
+    corner = (
+        torch.arange(batch, device=places.device)[:, None, None, None] * rows + per_level(starts, torch.int64)
+    ) * heads
+    corner = (corner + torch.arange(heads, device=places.device)[:, None, None]).int()
+    steps = torch.tensor([[0, 1, w + 2, w + 3] for _, w in shapes], device=places.device, dtype=torch.int32) * heads
+
+    def read(places: Tensor, weights: Tensor, corner: Tensor) -> Tensor:
+        """Some queries of one picture: (q, M, L, P, 2), (q, M, L, P) -> (q, M, D)."""
+        x, y = places.unbind(-1)
+        x, y = torch.minimum(x.clamp(min=-1), last_x + 1), torch.minimum(y.clamp(min=-1), last_y + 1)
+        left, top = torch.minimum(x.detach().floor(), last_x), torch.minimum(y.detach().floor(), last_y)
+        right, down = x - left, (y - top) * weights
+        pixel = ((top + 1) * stride + (left + 1)).int() * heads + corner
+        index = (pixel[..., None] + steps[:, None]).flatten(0, 1).flatten(1)
+        up = weights - down
+        lower, upper = down * right, up * right
+        four = torch.stack((up - upper, upper, down - lower, lower), dim=-1).flatten(0, 1).flatten(1)
+        summed = F.embedding_bag(index, table, per_sample_weights=four.to(table.dtype), mode="sum")
+        return summed.reshape(-1, heads, table.shape[-1])
+
+    step = max(1, _POINTS_AT_ONCE // (heads * levels * points))
+    parts = [
+        read(places[row, start : start + step], weights[row, start : start + step], corner[row])
+        for row in range(batch)
+        for start in range(0, queries, step)
+    ]
+    return torch.cat(parts).reshape(batch, queries, -1)
+
+
+def by_grid_sample(value: Tensor, shapes: Shapes, places: Tensor, weights: Tensor) -> Tensor:
+    """`sampled_sum` by one `grid_sample` a level."""
+    batch, queries, heads, _, _, _ = places.shape
+    total: Tensor | None = None
+    for number, level in enumerate(torch.split(value, [h * w for h, w in shapes], dim=1)):
+        height, width = shapes[number]
+        maps = level.permute(0, 2, 3, 1).reshape(batch * heads, -1, height, width)
+        sides = torch.tensor((width, height), device=places.device, dtype=places.dtype)
+        grid = ((2 * places[:, :, :, number] + 1) / sides - 1).transpose(1, 2).flatten(0, 1)
+        sampled = F.grid_sample(maps, grid.to(maps.dtype), "bilinear", "zeros", align_corners=False)
+        weight = weights[:, :, :, number].transpose(1, 2).reshape(batch * heads, 1, queries, -1)
+        part = (sampled * weight).sum(-1)
+        total = part if total is None else total + part
+    assert total is not None
+    return total.reshape(batch, -1, queries).transpose(1, 2)
