@@ -49,6 +49,14 @@ def _cris() -> Family:
     return Family(CRISConfig, CRIS, official)
 
 
+def _etris() -> Family:
+    from referent.models.etris import official
+    from referent.models.etris.config import ETRISConfig
+    from referent.models.etris.model import ETRIS
+
+    return Family(ETRISConfig, ETRIS, official)
+
+
 class _Families(Mapping[str, Family]):
     def __init__(self, **loaders: Callable[[], Family]) -> None:
         self._loaders = loaders
@@ -63,7 +71,7 @@ class _Families(Mapping[str, Family]):
         return len(self._loaders)
 
 
-FAMILIES: Mapping[str, Family] = _Families(cris=_cris)
+FAMILIES: Mapping[str, Family] = _Families(cris=_cris, etris=_etris)
 
 
 @dataclass(frozen=True)
@@ -81,6 +89,7 @@ class Row:
         packaged: file inside the package's `pocket` folder; None for weights that do not ship.
         sha256: of that file; None where no one file is meant.
         card: page about it, relative to the repository.
+        absent: why there are no weights here, up to the advice to convert some; None for weights that ship.
         variant: name of the configuration's constructor (`CRISConfig.r50`) for weights that people bring themselves;
             None for a model whose file holds its configuration.
     """
@@ -95,6 +104,7 @@ class Row:
     packaged: str | None = None
     sha256: str | None = None
     card: str | None = None
+    absent: str | None = None
     variant: str | None = None
 
     @property
@@ -114,6 +124,9 @@ class Row:
 
 
 _NONE_PUBLIC = "yours: no official checkpoint is public"
+_NEVER_RELEASED = "its authors never released a checkpoint. One that you or others trained with the official code"
+_ETRIS_LINK = "official: the link in the README of github.com/kkakkkka/ETRIS (Baidu pan, password beside it)"
+_ETRIS_AWAY = "its authors' checkpoints lie behind the link in the README of github.com/kkakkkka/ETRIS. One"
 _CONVERT = "referent convert CHECKPOINT.pth OUT.safetensors"
 
 ROWS: Mapping[str, Row] = {
@@ -140,6 +153,7 @@ ROWS: Mapping[str, Row] = {
             licence="your checkpoint's",
             origin=_NONE_PUBLIC,
             card="src/referent/models/cris/README.md",
+            absent=_NEVER_RELEASED,
             variant="r50",
         ),
         Row(
@@ -151,7 +165,44 @@ ROWS: Mapping[str, Row] = {
             licence="your checkpoint's",
             origin=_NONE_PUBLIC,
             card="src/referent/models/cris/README.md",
+            absent=_NEVER_RELEASED,
             variant="r101",
+        ),
+        Row(
+            name="etris-r50",
+            family="etris",
+            takes=("phrase",),
+            abilities=("trained as an adapter of CLIP",),
+            parameters=132_783_521,
+            licence="MIT, as the authors' code",
+            origin=_ETRIS_LINK,
+            card="src/referent/models/etris/README.md",
+            absent=_ETRIS_AWAY,
+            variant="r50",
+        ),
+        Row(
+            name="etris-r101",
+            family="etris",
+            takes=("phrase",),
+            abilities=("trained as an adapter of CLIP",),
+            parameters=146_923_937,
+            licence="MIT, as the authors' code",
+            origin=_ETRIS_LINK,
+            card="src/referent/models/etris/README.md",
+            absent=_ETRIS_AWAY,
+            variant="r101",
+        ),
+        Row(
+            name="etris-vitb16",
+            family="etris",
+            takes=("phrase",),
+            abilities=("trained as an adapter of CLIP",),
+            parameters=173_259_329,
+            licence="MIT, as the authors' code",
+            origin=_ETRIS_LINK,
+            card="src/referent/models/etris/README.md",
+            absent=_ETRIS_AWAY,
+            variant="vitb16",
         ),
     )
 }
@@ -195,8 +246,8 @@ def find(
         if row.packaged is not None:
             raise WeightsError(f"{text}: {row.packaged} is missing from the installed package; install it again")
         raise WeightsError(
-            f"{text}: there are no weights to load by this name: its authors never released a checkpoint. One that "
-            f"you or others trained with the official code converts ({_CONVERT}); then load that file"
+            f"{text}: there are no weights to load by this name: {row.absent} converts ({_CONVERT}); then load that "
+            "file"
         )
     path = Path(text)
     try:

@@ -12,6 +12,7 @@ from torch import nn
 from torch.optim import Adam, AdamW, Optimizer
 
 from referent.errors import RecipeError
+from referent.models.base import SegmentationModel
 from referent.training.recipe import Group, Optimiser
 
 
@@ -52,8 +53,13 @@ def freeze(model: nn.Module, patterns: Iterable[str]) -> None:
 
 
 def training_mode(model: nn.Module) -> None:
-    """Training mode, except for frozen batch normalisation: its statistics belong to its weights."""
+    """Training mode, except for frozen batch normalisation: its statistics belong to its weights.
+
+    They go on changing where the model wants that (`SegmentationModel.drifting_statistics`).
+    """
     model.train()
+    if any(isinstance(module, SegmentationModel) and module.drifting_statistics for module in model.modules()):
+        return
     for module in model.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             own = list(module.parameters())

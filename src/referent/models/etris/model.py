@@ -124,7 +124,7 @@ class ETRIS(SegmentationModel):
         if self.detail is not None:
             detail, rows = (rows[0], rows[1]), rows[2:]
         embedded = self.text_encoder.embed(batch.tokens)
-        read = self._fuse(embedded, rows, maps) if self.bridgers else self._read(embedded, 0, None)
+        read = self._fuse(embedded, rows, maps) if self.bridgers else self._read(embedded)
         words, state = self.text_encoder.finish(read, batch.tokens)
         aligned = self.neck(maps, state)
         if self.decoder is not None:
@@ -133,18 +133,18 @@ class ETRIS(SegmentationModel):
         presence = self.presence(aligned, state, logits) if self.presence is not None else None
         return Output(logits, presence)
 
-    def _fuse(self, words: Tensor, rows: list[Tensor], maps: list[Tensor]) -> Tensor:
+    def _fuse(self, reading: Any, rows: list[Tensor], maps: list[Tensor]) -> Any:
         """Both encoders from the first Bridger on, in step.
 
         Args:
-            words: (N, L, D) as embedded.
+            reading: the text encoder's flow before its first layer.
             rows: the first Bridger's view of the picture and the image encoder's flow, one row a phrase.
             maps: gets the neck's maps of the stages from here on.
 
         Returns:
-            (N, L, D), what the last text layer gives.
+            The text encoder's flow after its last layer.
         """
-        encoder, places = self.image_encoder, dict(self.config.bridger.places)
+        encoder, text, places = self.image_encoder, self.text_encoder, dict(self.config.bridger.places)
         (pixels, settled), flow = rows[:2], encoder.whole(rows[2:])
         bridgers = iter(self.bridgers)
         inside: Tensor | None = None
@@ -154,20 +154,20 @@ class ETRIS(SegmentationModel):
                 flow = encoder.stages[number](flow)
             if number in places:
                 bridger = next(bridgers)
-                words, done = self._read(words, done, places[number]), places[number]
-                feature_map = encoder.get_map(flow)
+                reading, done = self._read(reading, done, places[number]), places[number]
+                feature_map, words = encoder.get_map(flow), text.get_words(reading)
                 if number > self._first:
                     pixels, settled = bridger.look(feature_map, pixels)  # type: ignore[operator]
                 feature_map, words, inside = bridger(feature_map, words, (pixels, settled), inside)
-                flow = encoder.put_map(flow, feature_map)
+                flow, reading = encoder.put_map(flow, feature_map), text.put_words(reading, words)
             self._take(number, flow, maps)
-        return self._read(words, done, None)
+        return self._read(reading, done)
 
-    def _read(self, words: Tensor, start: int, stop: int | None) -> Tensor:
-        """Text layers `start` to `stop`."""
+    def _read(self, reading: Any, start: int = 0, stop: int | None = None) -> Any:
+        """The text encoder's flow through its layers `start` to `stop`."""
         for layer in self.text_encoder.layers[start:stop]:
-            words = layer(words)
-        return words
+            reading = layer(reading)
+        return reading
 
     def _take(self, number: int, flow: Any, maps: list[Tensor]) -> None:
         """Adds stage `number`'s map to what the neck gets, where it wants it."""
