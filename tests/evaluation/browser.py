@@ -1,4 +1,4 @@
-"""A headless Chromium over its debugging pipe: opens a page, runs expressions in it, presses keys, takes screenshots."""
+"""A headless Chromium over its debugging pipe: opens pages, runs expressions, presses keys, takes screenshots."""
 
 from __future__ import annotations
 
@@ -35,8 +35,10 @@ class Browser:
             os.dup2(ends[1], 4)
 
         self._process = subprocess.Popen(
-            [str(found()), "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--remote-debugging-pipe"]
-            + [f"--user-data-dir={profile}", f"--window-size={width},{height}", "about:blank"],
+            [
+                *(str(found()), "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"),
+                *("--remote-debugging-pipe", f"--user-data-dir={profile}", f"--window-size={width},{height}"),
+            ],
             preexec_fn=connect,
             pass_fds=(3, 4),
             stdout=subprocess.DEVNULL,

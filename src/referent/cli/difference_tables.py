@@ -16,6 +16,9 @@ FOOTNOTE = (
     "▲ ▼: the 95 % interval of the difference excludes 0. Where nothing truly differs, one row in twenty does so too."
 )
 
+# Sums of the same numbers in another order differ by less.
+ROUNDING = 1e-9
+
 
 def show(console: Console, found: Differences, number: str | None) -> None:
     """Every part: what differs in how its results were made, all numbers, then one number by group of phrases.
@@ -93,6 +96,6 @@ def _signed(number: Interval) -> str:
     if number.low is None or number.high is None:
         return text
     text += escape(f" [{100 * number.low:+.1f}, {100 * number.high:+.1f}]")
-    if number.low > 0:
+    if number.low > ROUNDING:
         return f"[green]{text} ▲[/]"
-    return f"[red]{text} ▼[/]" if number.high < 0 else text
+    return f"[red]{text} ▼[/]" if number.high < -ROUNDING else text
