@@ -9,6 +9,7 @@ from evaluation_stub import Stub, columns, data_of, sample
 
 from referent.errors import DataError
 from referent.evaluation.run import evaluate
+from referent.evaluation.source import Source
 from referent.rle import decode
 
 
@@ -119,7 +120,7 @@ def test_the_result_says_where_its_numbers_are_not_made_as_the_published_ones():
     assert (scores["referent"].notes, scores["cris"].notes) == ((), ())
     picture, truth = scores["lavt"].notes
     assert picture == "picture: letterbox 416, the model's own; the published numbers of lavt are of squash 480"
-    assert truth.startswith("truth: this data holds no polygons")
+    assert truth.startswith("truth: no polygons are known")
 
 
 def test_a_phrase_that_a_protocol_leaves_out_has_no_counts_under_it(tmp_path):
@@ -222,11 +223,11 @@ def test_the_result_file_names_its_predictions_relative_to_itself(tmp_path, monk
 def test_the_result_file_names_its_data_relative_to_itself(tmp_path, monkeypatch):
     (tmp_path / "results").mkdir()
     monkeypatch.chdir(tmp_path)
-    result = evaluate(stub(), dataset(), data="cats.json", class_names=True)
+    result = evaluate(stub(), dataset(), source=Source("cats.json", class_names=True))
     result.save(tmp_path / "results" / "result.json")
     read = json.loads((tmp_path / "results" / "result.json").read_text())
-    assert (read["data"], read["class_names"]) == ("../cats.json", True)
-    assert evaluate(stub(), dataset()).data is None
+    assert read["source"] == {"path": "../cats.json", "pictures": None, "class_names": True, "raw": False}
+    assert evaluate(stub(), dataset()).source is None
 
 
 def test_two_runs_give_equal_numbers_and_intervals():

@@ -75,8 +75,8 @@ def test_json_on_standard_output_is_the_result(run, data, tiny_weights, tmp_path
     out = tmp_path / "result.json"
     ended = run("evaluate", tiny_weights, data, "--json", "--out", out)
     written = json.loads(out.read_text())
-    assert written["data"] == data.name
-    assert json.loads(ended.out) == {**written, "data": str(data)}
+    assert written["source"]["path"] == data.name
+    assert json.loads(ended.out) == {**written, "source": {**written["source"], "path": str(data)}}
 
 
 @pytest.mark.usefixtures("colour_zoo")
@@ -164,7 +164,7 @@ def test_the_worst_answers_are_drawn(run, data, tiny_weights, tmp_path):
 def test_protocols_with_different_numbers_stand_in_one_table_with_what_makes_them_differ(run, data, tiny_weights):
     ended = run("evaluate", tiny_weights, data, "--protocol", "reclip,grefcoco,lavt")
     assert ended.code == 0, ended.err
-    for shown in ("accuracy", "gIoU", "kind (reclip)", "lavt: picture: letterbox", "lavt: truth: this data holds no"):
+    for shown in ("accuracy", "gIoU", "kind (reclip)", "lavt: picture: letterbox", "lavt: truth: no polygons"):
         assert shown in ended.out
 
 

@@ -17,7 +17,6 @@ from referent.cli.writable import check_writable
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from referent.data.published.refer import Wording
     from referent.evaluation.metrics import Interval
     from referent.evaluation.result import ProtocolScores, Result
 
@@ -73,18 +72,13 @@ def evaluate(
     Exit code 1 when some pictures could not be answered (they are named and left out of the numbers).
     """
     from referent import segmenter, weights, zoo
-    from referent.data.coco import read_coco
-    from referent.data.loading import open_dataset
-    from referent.evaluation.class_names import class_names as names_of
     from referent.evaluation.run import evaluate as run
     from referent.evaluation.selection import parse
+    from referent.evaluation.source import Source
 
     check_writable((save, out, draw))
-    if class_names:
-        dataset = names_of(read_coco(data, split=split, pictures=pictures))
-    else:
-        wording: Wording = "raw" if raw else "sent"
-        dataset = open_dataset(data, split, pictures=pictures, wording=wording, allow_missing=allow_missing)
+    source = Source(str(data), None if pictures is None else str(pictures), class_names, raw)
+    dataset = source.open(split, allow_missing=allow_missing)
     conditions = parse([*(where or []), *(f"kind={value}" for value in kind or [])])
     loaded = segmenter.load(model, device=device, dtype=dtype)
     names = [name.strip() for value in protocol or ["referent"] for name in value.split(",") if name.strip()]
@@ -98,8 +92,7 @@ def evaluate(
             limit=limit,
             weights_sha256=weights.sha256(zoo.find(model)),
             command=shlex.join(["referent", *sys.argv[1:]]),
-            data=data,
-            class_names=class_names,
+            source=source,
             progress=not as_json,
         )
     except KeyboardInterrupt:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,6 +24,9 @@ def look(
         Path | None,
         typer.Option(help="The data that was asked, where it is no longer where it was.", show_default=False),
     ] = None,
+    pictures: Annotated[
+        Path | None, typer.Option(help="Folder of the pictures, where they are no longer where they were.")
+    ] = None,
     cases: Annotated[int, typer.Option(min=3, max=2000, help="At most this many phrases.")] = 60,
     protocol: Annotated[str | None, typer.Option(help="IoUs under this protocol. Default: the result's first.")] = None,
     seed: Annotated[int, typer.Option(help="Another seed draws other random phrases.")] = 0,
@@ -37,7 +41,7 @@ def look(
     page = write_page(
         read,
         str(result),
-        _opened(read, str(result), data),
+        _opened(read, str(result), data, pictures),
         folder,
         protocol=protocol,
         cases=cases,
@@ -48,21 +52,19 @@ def look(
     typer.echo(f"written: {page} ({size / 1e6:.1f} MB with its pictures); open it in a browser")
 
 
-def _opened(result: Result, name: str, data: Path | None) -> Dataset:
-    from referent.data.coco import read_coco
-    from referent.data.loading import open_dataset
+def _opened(result: Result, name: str, data: Path | None, pictures: Path | None) -> Dataset:
     from referent.errors import DataError
-    from referent.evaluation.class_names import class_names
+    from referent.evaluation.source import Source
 
-    if data is None and result.data is None:
+    if data is None and result.source is None:
         raise DataError(f"{name}: does not say where its data was; give it with --data")
-    path = data or Path(str(result.data))
+    source = result.source or Source(str(data))
+    path = Path(source.path) if data is None else data
     if not path.exists():
         raise DataError(f"{path}: the data of {name} is not there; give it with --data")
+    source = replace(source, path=str(path), pictures=source.pictures if pictures is None else str(pictures))
     # A picture that has gone since is shown as gone.
-    if result.class_names:
-        return class_names(read_coco(path, split=result.split, on_problem="skip"))
-    return open_dataset(path, result.split, on_problem="skip")
+    return source.open(result.split, allow_missing=path.is_dir(), on_problem="skip")
 
 
 def _shown(shown: Iterable[Shown], total: int) -> Iterable[Shown]:

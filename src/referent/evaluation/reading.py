@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -75,12 +75,7 @@ def read_result(path: Path) -> Result:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
         raise DataError(f"{path}: {place}: {first['msg']}; evaluate again with this version of referent") from error
-    folder = path.parent
-    return replace(
-        result,
-        predictions=None if result.predictions is None else str(folder / result.predictions),
-        data=None if result.data is None else str(folder / result.data),
-    )
+    return result.at(lambda file: str(path.parent / file))
 
 
 def read_predictions(result: Result, name: str) -> Predictions:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from referent.data.sample import Missing
 from referent.evaluation.metrics import LEVEL, Interval
 from referent.evaluation.protocols import Protocol
+from referent.evaluation.source import Source
 from referent.files import atomic_write
 
 FORMAT = 2
@@ -117,8 +118,7 @@ class Result:
         command: that made it; None when it was made from Python.
         predictions: the file with the predictions it was counted from, None where they were not kept. In a result file
             it is relative to that file, so that the two can be moved together.
-        data: the file that the phrases were read from, None where it is not known; relative likewise.
-        class_names: the class names of that file were asked, not its phrases.
+        source: where the phrases were read from, None where that is not known; its paths are relative likewise.
         missing: of the whole split, what was left out for want of its pictures, where that was allowed.
     """
 
@@ -143,9 +143,8 @@ class Result:
     versions: Mapping[str, str]
     command: str | None
     predictions: str | None = None
-    data: str | None = None
-    class_names: bool = False
-    missing: Missing = Missing()
+    source: Source | None = None
+    missing: Missing = field(default_factory=Missing)
     format: int = field(default=FORMAT)
 
     def number(self, name: str, protocol: str | None = None, kind: str | None = None) -> Interval:
@@ -159,6 +158,13 @@ class Result:
         chosen = self.scores[protocol or next(iter(self.scores))]
         return (chosen.kinds[kind] if kind else chosen.overall).numbers[name]
 
+    def at(self, place: Callable[[str], str]) -> Result:
+        """The same with `place` done to the path of every file it names."""
+        source = self.source
+        if source is not None:
+            source = replace(source, path=place(source.path), pictures=source.pictures and place(source.pictures))
+        return replace(self, predictions=self.predictions and place(self.predictions), source=source)
+
     def to_json(self) -> dict[str, Any]:
         """Everything, ready for `json.dumps`."""
         content: dict[str, Any] = json.loads(json.dumps(asdict(self)))
@@ -171,9 +177,7 @@ class Result:
             OSError: the folder is missing, not writable or full.
         """
         path = Path(path)
-        files = {"predictions": self.predictions, "data": self.data}
-        relative = {name: file and _relative(file, path.parent) for name, file in files.items()}
-        content = {**self.to_json(), **relative}
+        content = self.at(lambda file: _relative(file, path.parent)).to_json()
         atomic_write(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 

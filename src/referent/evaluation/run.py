@@ -21,6 +21,7 @@ from referent.evaluation.predictions import Answer, Header, PredictionFile
 from referent.evaluation.protocols import CLASS, Protocol, find
 from referent.evaluation.result import Bootstrap, Case, Failure, ProtocolScores, Result, Scores
 from referent.evaluation.selection import Where, select
+from referent.evaluation.source import Source
 from referent.rle import encode
 
 if TYPE_CHECKING:
@@ -47,8 +48,7 @@ def evaluate(
     seed: int = 0,
     weights_sha256: str | None = None,
     command: str | None = None,
-    data: str | Path | None = None,
-    class_names: bool = False,
+    source: Source | None = None,
     progress: bool = False,
 ) -> Result:
     """Ask every phrase of a data set, compare, and count.
@@ -67,7 +67,7 @@ def evaluate(
         limit: only the first so many of them.
         replicates, seed: of the bootstrap over pictures; 0 replicates give no intervals.
         weights_sha256: of the model's weight file; found from its tensors when predictions are saved without it.
-        command, data, class_names: kept in the result, see there.
+        command, source: kept in the result, see there.
         progress: show a bar on standard error when that is a terminal.
 
     Raises:
@@ -117,8 +117,7 @@ def evaluate(
         versions=environment.versions(),
         command=command,
         predictions=None if save is None else str(save),
-        data=None if data is None else str(data),
-        class_names=class_names,
+        source=source,
         missing=dataset.missing,
     )
 
@@ -274,7 +273,7 @@ class _Run:
         if protocol.picture is not None and protocol.picture != own:
             yield f"picture: {own}, the model's own; the published numbers of {protocol.name} are of {protocol.picture}"
         if protocol.overlap == "once" and not any(sample.polygons for sample in self._samples):
-            yield "truth: this data holds no polygons, so what several of them cover could not be left out"
+            yield "truth: no polygons are known of this data, so what several of them cover could not be left out"
 
     def _keep(self, row: int, answer: Answer) -> None:
         self.answered[row] = True

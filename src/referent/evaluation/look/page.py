@@ -213,7 +213,8 @@ def _stack(one: Shown) -> str:
         for kind, name in one.layers.items()
     )
     return (
-        f'<div class="stack{"" if one.photograph else " gone"}"><span class="badge"><small>IoU</small> {100 * one.case.iou:.0f} %</span>{missing}'
+        f'<div class="stack{"" if one.photograph else " gone"}">'
+        f'<span class="badge"><small>IoU</small> {100 * one.case.iou:.0f} %</span>{missing}'
         f'<div class="frame {shape}" style="--shape: {width} / {height}; --ratio: {width / height:.4f}">'
         f"{photograph}{layers}</div></div>"
     )

@@ -1,0 +1,51 @@
+"""Where the phrases of an evaluation come from, kept so that they can be read again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from referent.data.checking import OnProblem
+from referent.data.coco import read_coco
+from referent.data.loading import open_dataset
+from referent.data.sample import Dataset
+from referent.evaluation.class_names import class_names
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set and the way it is asked.
+
+    Attributes:
+        path: of the file, or of a published data set's folder.
+        pictures: folder of the pictures; None where they lie in a usual place.
+        class_names: every class name of a COCO file is asked, not its phrases.
+        raw: a published data set's sentences are asked as they were typed.
+    """
+
+    path: str
+    pictures: str | None = None
+    class_names: bool = False
+    raw: bool = False
+
+    def open(self, split: str, *, allow_missing: bool = False, on_problem: OnProblem = "raise") -> Dataset:
+        """The phrases of one split.
+
+        Args:
+            split: which.
+            allow_missing, on_problem: see `open_dataset`.
+
+        Raises:
+            DataError: see `open_dataset`.
+        """
+        path, pictures = Path(self.path), None if self.pictures is None else Path(self.pictures)
+        if self.class_names:
+            return class_names(read_coco(path, split=split, pictures=pictures, on_problem=on_problem))
+        return open_dataset(
+            path,
+            split,
+            pictures=pictures,
+            on_problem=on_problem,
+            wording="raw" if self.raw else "sent",
+            allow_missing=allow_missing,
+        )
