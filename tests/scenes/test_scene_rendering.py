@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from referent.data.scenes.examples import example
 from referent.data.scenes.sampling import sample_scene
 from referent.data.scenes.shading import paint
-from referent.data.scenes.tracing import SAMPLES, rays, trace
+from referent.data.scenes.tracing import SAMPLES, places, rays, trace
 from referent.data.scenes.world import COLOURS, MATERIALS, SHAPES, SIZES, Camera, Look, Scene, Thing
 
 SIZE = (96, 96)
@@ -61,7 +61,8 @@ def test_the_pixels_that_show_a_thing_are_those_that_change_with_its_colour(seed
 def test_a_ray_hits_what_a_walk_along_it_meets_first(seed: int) -> None:
     scene, size = sample_scene(Random(seed)), (20, 20)
     seen = trace(scene, size)
-    directions = rays(scene.camera, size, SAMPLES).reshape(3, -1).T.astype(np.float64)
+    side = places(slice(0, size[0]), SAMPLES)
+    directions = rays(scene.camera, size, side, side[:, None]).reshape(3, -1).T.astype(np.float64)
     met = np.full(len(directions), -1)
     for distance in np.arange(6.0, 18.0, 0.02):
         points = scene.camera.position + distance * directions

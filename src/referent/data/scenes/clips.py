@@ -111,8 +111,9 @@ def _track(random: Random, way: Way) -> Track:
         case "left" | "right":
             return _across(random, way, y)
         case "nearer" | "away":
-            end = y - random.uniform(2.5, 4.5)
-            return _line((x, y), (x, end)) if way == "nearer" else _line((x, end), (x, y))
+            far = random.uniform(0.5, FIELD + 1)
+            near = far - random.uniform(2.5, 4.5)
+            return _line((x, far), (x, near)) if way == "nearer" else _line((x, near), (x, far))
         case _:
             outside = random.choice((-1, 1)) * random.uniform(5.0, 8.0)
             if way == "enters":

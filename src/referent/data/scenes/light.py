@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from referent.data.scenes.solids import Floats, dot, span, to_local, turned
 from referent.data.scenes.world import Scene, Thing
@@ -23,7 +22,7 @@ FAR = (0.60, 0.61, 0.63)
 FADES = 11.0, 34.0
 LAMP, SKY = 0.92, 0.44
 """Strengths: of the lamp on what faces it in the middle of the plane, and of the sky on what faces up."""
-LAMP_RADIUS, LAMP_POINTS = 0.75, 6
+LAMP_RADIUS, LAMP_POINTS = 0.75, 5
 PENUMBRA = 0.5
 """A ray this far inside a thing, in half heights, is wholly dark: so nobody sees that the lamp is a few points."""
 FOOT_SHADE, FOOT_WIDTH = 0.5, 0.55
@@ -90,25 +89,22 @@ def _falling(points: Floats, scene: Scene, lamps: Sequence[Point]) -> Floats:
     direct = LAMP * nearness * lamp[2]
     sky = np.full(points.shape[1], SKY, dtype=np.float32)
     for thing in scene.things:
+        stretch = 2 * thing.half / (scene.lamp[2] - 2 * thing.half)
+        tip_x, tip_y = (thing.x - scene.lamp[0]) * stretch, (thing.y - scene.lamp[1]) * stretch
+        margin = thing.reach * (1 + stretch) + LAMP_RADIUS * stretch
         x, y = points[0] - thing.x, points[1] - thing.y
         apart = x * x + y * y
-        near = np.flatnonzero(apart < (3 * thing.reach) ** 2)
-        gap = np.maximum(np.sqrt(apart[near]) / thing.half - 0.75, 0)
-        sky[near] *= 1 - FOOT_SHADE * np.exp(-gap / FOOT_WIDTH)
-        behind = _behind(thing, x, y, scene)
-        if len(behind):
-            direct[behind] *= lit(points[:, behind], [thing], lamps)
+        around = np.flatnonzero(apart < max(3 * thing.reach, math.hypot(tip_x, tip_y) + margin) ** 2)
+        x, y = x[around], y[around]
+        gap = np.maximum(np.sqrt(apart[around]) / thing.half - 0.75, 0)
+        sky[around] *= 1 - FOOT_SHADE * np.exp(-gap / FOOT_WIDTH)
+        # The shadow lies along the line from the thing's foot to where the lamp throws its top.
+        share = np.clip((x * tip_x + y * tip_y) / (tip_x**2 + tip_y**2 or 1.0), 0, 1)
+        aside = (x - share * tip_x) ** 2 + (y - share * tip_y) ** 2
+        behind = around[aside < margin**2]
+        direct[behind] *= lit(points[:, behind], [thing], lamps)
     result: Floats = direct + sky
     return result
-
-
-def _behind(thing: Thing, x: Floats, y: Floats, scene: Scene) -> NDArray[np.intp]:
-    """Which points of the plane, given relative to the thing's foot, its shadow may reach."""
-    stretch = 2 * thing.half / (scene.lamp[2] - 2 * thing.half)
-    tip_x, tip_y = (thing.x - scene.lamp[0]) * stretch, (thing.y - scene.lamp[1]) * stretch
-    share = np.clip((x * tip_x + y * tip_y) / (tip_x**2 + tip_y**2), 0, 1)
-    aside = (x - share * tip_x) ** 2 + (y - share * tip_y) ** 2
-    return np.flatnonzero(aside < (thing.reach * (1 + stretch) + LAMP_RADIUS * stretch) ** 2)
 
 
 def _lamp_points(scene: Scene) -> list[Point]:

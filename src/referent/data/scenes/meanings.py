@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Literal, TypeAlias
 
+import numpy as np
+
 from referent.data.scenes.relations import RELATIONS, Relation, across, along, relations
 from referent.data.scenes.world import SHAPES, Look, Scene
 
@@ -74,13 +76,19 @@ class Meanings:
 
     Attributes:
         described: which things each description fits; only descriptions that fit something.
+        landmarks: descriptions that name one thing alone, with that thing.
+        related: for each relation and thing, the things that stand so, seen from it.
         order: for each side, the things as counted from there.
     """
 
     def __init__(self, scene: Scene) -> None:
         self.looks = [thing.look for thing in scene.things]
-        self.related = relations(scene)
+        held = relations(scene)
+        self.related: dict[Relation, list[set[int]]] = {
+            side: [set(np.flatnonzero(column).tolist()) for column in held[side].T] for side in RELATIONS
+        }
         self.described = dict(descriptions(self.looks))
+        self.landmarks = list(self._landmarks())
         right, away = across(scene), along(scene)
         indices = range(len(self.looks))
         self.order: dict[Relation, Sequence[int]] = {
@@ -117,6 +125,16 @@ class Meanings:
                 if not targets:
                     yield Meaning("none", "relation", subject, (), side, landmark=landmark, why="relation")
 
+    def _landmarks(self) -> Iterator[tuple[Description, int]]:
+        """With a noun, and no more adjectives than it takes; one more than none is not too many."""
+        alone: dict[int, list[Description]] = defaultdict(list)
+        for description, fitting in self.described.items():
+            if len(fitting) == 1 and description.shape:
+                alone[fitting[0]].append(description)
+        for index, choices in alone.items():
+            needed = max(1, min(description.adjectives for description in choices))
+            yield from ((description, index) for description in choices if description.adjectives <= needed)
+
     def _unlike(self, shape: str) -> Iterator[Meaning]:
         """ "the red cube" where there are cubes, and red things, but none that is both."""
         for name in ATTRIBUTES:
@@ -138,14 +156,12 @@ class Meanings:
         """Every relation of what the subject describes to something that is described alone, and who has it."""
         if subject.adjectives > 1:
             return
-        for landmark, alone in self.described.items():
-            if len(alone) > 1 or not landmark.shape or landmark.adjectives > 2:
-                continue
-            others = [index for index in fitting if index != alone[0]]
+        for landmark, anchor in self.landmarks:
+            others = [index for index in fitting if index != anchor]
             if others:
                 for side in RELATIONS:
-                    held = self.related[side][:, alone[0]]
-                    yield side, landmark, tuple(index for index in others if held[index])
+                    held = self.related[side][anchor]
+                    yield side, landmark, tuple(index for index in others if index in held)
 
 
 def descriptions(looks: Sequence[Look]) -> Iterator[tuple[Description, Things]]:

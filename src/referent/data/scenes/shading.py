@@ -24,26 +24,38 @@ WINDOW, WINDOW_FROM, WINDOW_EDGE, WINDOW_LIGHT = (-0.55, -0.35, 0.76), 0.72, 6.0
 def paint(seen: Trace) -> NDArray[np.uint8]:
     """The picture (H, W, 3) of what is seen."""
     height, width = seen.size
-    owner = seen.owner.ravel()
-    covered = np.flatnonzero(owner >= 0)
-    owner = owner[covered]
-    directions = rays(seen.scene.camera, seen.size, SAMPLES).reshape(3, -1)[:, covered]
-    distance = seen.distance.ravel()[covered]
+    count = height * width
+    covered = np.flatnonzero(seen.owner >= 0)
+    rows, columns = np.divmod(covered, width * SAMPLES)
+    light = _things(
+        seen, covered, rays(seen.scene.camera, seen.size, _middle(columns, SAMPLES), _middle(rows, SAMPLES))
+    )
+    pixels = rows // SAMPLES * width + columns // SAMPLES
+    picture = np.stack([np.bincount(pixels, channel, minlength=count) for channel in light]).astype(np.float32)
+    bare = (SAMPLES * SAMPLES - np.bincount(pixels, minlength=count)).astype(np.float32)
+    # The plane is smooth, but for shadows that are soft: one sample a pixel does.
+    pixels = np.flatnonzero(bare)
+    rows, columns = np.divmod(pixels, width)
+    plane = floor(seen.scene, rays(seen.scene.camera, seen.size, _middle(columns, 1), _middle(rows, 1)))
+    picture[:, pixels] += bare[pixels] * plane
+    values = (255 * np.sqrt(np.clip(picture / SAMPLES**2, 0, 1)) + 0.5).astype(np.uint8)
+    return np.ascontiguousarray(values.T.reshape(height, width, 3))
+
+
+def _middle(numbers: NDArray[np.intp], samples: int) -> Floats:
+    """Where the samples of these numbers lie, in pixels."""
+    return (numbers.astype(np.float32) + 0.5) / samples
+
+
+def _things(seen: Trace, covered: NDArray[np.intp], directions: Floats) -> Floats:
+    """Light (3, N) of the samples, by number, that hit something along these directions (3, N)."""
+    owner, distance = seen.owner.ravel()[covered], seen.distance.ravel()[covered]
     light = np.empty((3, len(covered)), dtype=np.float32)
     for index in range(len(seen.scene.things)):
         own = np.flatnonzero(owner == index)
         if len(own):
             light[:, own] = _surface(seen.scene, index, distance[own], directions[:, own])
-    pixels = covered // (width * SAMPLES * SAMPLES) * width + covered % (width * SAMPLES) // SAMPLES
-    count = height * width
-    picture = np.stack([np.bincount(pixels, channel, minlength=count) for channel in light]).astype(np.float32)
-    bare = (SAMPLES * SAMPLES - np.bincount(pixels, minlength=count)).astype(np.float32)
-    pixels = np.flatnonzero(bare)
-    # The plane is smooth, but for shadows that are soft: one sample a pixel does.
-    directions = rays(seen.scene.camera, seen.size, 1).reshape(3, -1)[:, pixels]
-    picture[:, pixels] += bare[pixels] * floor(seen.scene, directions)
-    values = (255 * np.sqrt(np.clip(picture / SAMPLES**2, 0, 1)) + 0.5).astype(np.uint8)
-    return np.ascontiguousarray(values.T.reshape(height, width, 3))
+    return light
 
 
 def _surface(scene: Scene, index: int, distance: Floats, directions: Floats) -> Floats:

@@ -54,7 +54,8 @@ def trace(scene: Scene, size: tuple[int, int]) -> Trace:
     windows = [_window(thing, scene.camera, size) for thing in scene.things]
     start = scene.camera.position.astype(np.float32)
     for index, (thing, window) in enumerate(zip(scene.things, windows, strict=True)):
-        directions = rays(scene.camera, size, SAMPLES, window)
+        rows, columns = (places(side, SAMPLES) for side in window)
+        directions = rays(scene.camera, size, columns, rows[:, None])
         near, far = span(thing.look.shape, to_local(thing, start), turned(thing, directions))
         hit = near < far
         inside = tuple(slice(side.start * SAMPLES, side.stop * SAMPLES) for side in window)
@@ -73,17 +74,18 @@ def trace(scene: Scene, size: tuple[int, int]) -> Trace:
     return Trace(scene, size, owner, distance, tuple(masks), tuple(full))
 
 
-def rays(camera: Camera, size: tuple[int, int], samples: int, window: Window | None = None) -> Floats:
-    """Directions (3, h * samples, w * samples) float32 through a window's pixels; 1 long along the camera's axis."""
-    rows, columns = window or (slice(0, size[0]), slice(0, size[1]))
+def rays(camera: Camera, size: tuple[int, int], x: Floats, y: Floats) -> Floats:
+    """Directions (3, ...) through places of the picture, x and y in pixels; 1 long along the camera's axis."""
     scale = 1 / (camera.focal * min(size))
-    x = ((np.arange(columns.start * samples, columns.stop * samples) + 0.5) / samples - size[1] / 2) * scale
-    y = (size[0] / 2 - (np.arange(rows.start * samples, rows.stop * samples) + 0.5) / samples) * scale
-    right, up, forward = camera.axes.astype(np.float32)
-    across = right[:, None] * x.astype(np.float32)[None] + forward[:, None]
-    along = up[:, None] * y.astype(np.float32)[None]
-    directions: Floats = along[:, :, None] + across[:, None, :]
-    return directions
+    across, along = (x - size[1] / 2) * scale, (size[0] / 2 - y) * scale
+    # One after the other, as x is often a row and y a column: their sum alone is large.
+    return np.stack([(axis[0] * across + axis[2]) + axis[1] * along for axis in camera.axes.T.tolist()])
+
+
+def places(pixels: slice, samples: int) -> Floats:
+    """Where the samples of a row or column of pixels lie."""
+    where: Floats = (np.arange(pixels.start * samples, pixels.stop * samples, dtype=np.float32) + 0.5) / samples
+    return where
 
 
 def box_of_corners(thing: Thing, camera: Camera, size: tuple[int, int]) -> tuple[float, float, float, float]:
