@@ -152,25 +152,25 @@ def test_marks_go_and_hyphens_inside_words_stay() -> None:
 def test_position_phrases_are_trees_of_the_treebanks_words() -> None:
     trees = [to_english_scheme(tree_of(SUIT)), to_english_scheme(tree_of("running/VBG<1:acl cow/NN<1:root"))]
     trees[1].tags[0] = "VBG"
-    positions = PositionPhrases(trees, random.Random(1))
+    positions = PositionPhrases(trees, ["zebra"], random.Random(1))
     phrases = [positions.phrase() for _ in range(400)]
     assert all(is_one_tree(phrase) for phrase in phrases)
     assert all(phrase.deps[phrase.root] == "ROOT" and phrase.deps.count("ROOT") == 1 for phrase in phrases)
     words = {word for phrase in phrases for word in phrase.words}
-    assert {"man", "suit", "running", "left", "closest"} <= words
-    assert not words & {"*", "~", "%"}
+    assert {"man", "suit", "running", "left", "closest", "zebra", "."} <= words
+    assert not words & {"*", "+", "~", "%"}
     assert len({phrase.text for phrase in phrases}) > 200
 
 
 def test_every_pattern_has_its_root_and_heads_inside_itself() -> None:
     lists = patterns()
-    for parts, weight in [*lists.before, *lists.behind, *lists.whole]:
+    for parts, weight in [*lists.before, *lists.place, *lists.looks, *lists.whole]:
         assert weight > 0
         for number, part in enumerate(parts):
             assert part.dep, parts
             assert part.head is None or part.head in range(len(parts)), parts
             assert part.head != number, parts
-            assert bool(part.tag) != (part.words == ("*",)), parts
+            assert bool(part.tag) != (part.words in {("*",), ("+",)}), parts
             assert (part.dep == "ROOT") == (part.head is None and (parts, weight) in lists.whole), parts
 
 

@@ -19,7 +19,11 @@ from referent.parsing.treebank.tree import Tree
 NOUN_TAGS = frozenset({"NN", "NNS"})
 MODIFIER_TAGS = frozenset({"JJ", "NN", "VBN", "VBG"})
 ARTICLES = frozenset({"a", "an", "the"})
+SLOTS = ("*", "+")
 LONGEST_PHRASE = 4
+# Shares: of phrases without a common shape, with a modifier before the noun, with a full stop; of modifiers behind it
+# that say where it is; of the others that speak of the first noun and not of the last; of nouns that are a name.
+WHOLE, BEFORE, FULL_STOP, PLACE, OF_THE_FIRST, NAMED = 0.15, 0.3, 0.08, 0.65, 0.3, 0.4
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,8 @@ class Part:
     """One word or slot of a pattern.
 
     Attributes:
-        words: one of them is taken; `*` stands for a noun phrase, `~` for a participle, `%` for a colour.
+        words: one of them is taken. `*` stands for a noun phrase, `+` for one without article, `~` for a participle,
+            `%` for a colour.
         tag: Penn tag; empty for a noun phrase.
         head: number of the part that it hangs on; None for what the whole pattern modifies, or for the root.
         dep: label.
@@ -44,7 +49,8 @@ class Patterns:
     """The lists of `positions.yaml`, each pattern with its weight; see there."""
 
     before: list[tuple[list[Part], float]]
-    behind: list[tuple[list[Part], float]]
+    place: list[tuple[list[Part], float]]
+    looks: list[tuple[list[Part], float]]
     whole: list[tuple[list[Part], float]]
     colours: list[str]
 
@@ -55,11 +61,14 @@ class PositionPhrases:
     Args:
         trees: of the treebank, in the English scheme; short noun phrases and participles are taken from them as often
             as they occur.
+        names: of things that are seen in photographs. They take the noun's place in a share of the noun phrases, for a
+            treebank of blogs and mail speaks of other things.
         rng: draws everything.
     """
 
-    def __init__(self, trees: Sequence[Tree], rng: random.Random) -> None:
+    def __init__(self, trees: Sequence[Tree], names: Sequence[str], rng: random.Random) -> None:
         self._rng = rng
+        self._names = names
         self._phrases = [phrase for tree in trees for phrase in _short_phrases(tree)]
         self._participles = [
             tree.words[index]
@@ -69,24 +78,31 @@ class PositionPhrases:
         ]
 
     def phrase(self) -> Tree:
-        """One more phrase, lower-cased and without punctuation but commas."""
+        """One more phrase, lower-cased and without punctuation but commas and here and there a full stop."""
         lists = patterns()
-        if self._rng.random() < 0.15:
-            return self._fill(self._draw(lists.whole))
-        tree = self._noun_phrase()
-        if self._rng.random() < 0.3:
-            tree = self._put_before(tree, self._draw(lists.before))
-        for _ in range(self._rng.choices((0, 1, 2, 3), (1, 6, 4, 1))[0]):
-            tree = self._put_behind(tree, self._draw(lists.behind))
+        if self._rng.random() < WHOLE:
+            tree = self._fill(self._draw(lists.whole))
+        else:
+            tree = self._noun_phrase()
+            if self._rng.random() < BEFORE:
+                tree = self._put_before(tree, self._draw(lists.before))
+            last = tree.root
+            for _ in range(self._rng.choices((0, 1, 2, 3), (1, 6, 4, 1))[0]):
+                tree, last = self._put_behind(tree, last)
+        if self._rng.random() < FULL_STOP:
+            tree = _joined(tree, Tree(["."], ["."], [0], ["punct"], [False]))
+            tree.hang(len(tree) - 1, next(index for index, dep in enumerate(tree.deps) if dep == "ROOT"))
         return tree
 
     def _draw(self, patterns: list[tuple[list[Part], float]]) -> list[Part]:
         chosen: list[Part] = self._rng.choices(*zip(*patterns, strict=True))[0]
         return chosen
 
-    def _noun_phrase(self) -> Tree:
+    def _noun_phrase(self, with_article: bool = True) -> Tree:
         tree = self._rng.choice(self._phrases).copy()
-        if tree.words[0] in ARTICLES and self._rng.random() < 0.6:
+        if self._names and tree.tags[tree.root] == "NN" and self._rng.random() < NAMED:
+            tree.words[tree.root] = self._rng.choice(self._names)
+        if tree.words[0] in ARTICLES and (not with_article or self._rng.random() < 0.6):
             tree = tree.cut(range(1, len(tree)), tree.root)
         return tree
 
@@ -102,8 +118,8 @@ class PositionPhrases:
 
     def _piece(self, part: Part) -> Tree:
         word = self._rng.choice(part.words)
-        if word == "*":
-            return self._noun_phrase()
+        if word in SLOTS:
+            return self._noun_phrase(with_article=word == "*")
         if word == "~":
             word = self._rng.choice(self._participles)
         elif word == "%":
@@ -122,13 +138,17 @@ class PositionPhrases:
                 joined.hang(index, noun)
         return joined
 
-    def _put_behind(self, tree: Tree, parts: list[Part]) -> Tree:
-        noun = tree.root
+    def _put_behind(self, tree: Tree, last: int) -> tuple[Tree, int]:
+        """The longer phrase, and the noun named last: what follows may speak of it ("left of the man in blue")."""
+        place = self._rng.random() < PLACE
+        parts = self._draw(patterns().place if place else patterns().looks)
+        noun = tree.root if place or self._rng.random() < OF_THE_FIRST else last
         joined = _joined(tree, self._fill(parts))
         for index in range(len(tree), len(joined)):
             if joined.heads[index] == index:
                 joined.hang(index, noun)
-        return joined
+        # Short noun phrases end in their noun.
+        return joined, len(joined) - 1 if parts[-1].words[0] in SLOTS else noun
 
 
 def _joined(first: Tree, second: Tree) -> Tree:
@@ -167,7 +187,7 @@ def patterns() -> Patterns:
     lists = yaml.safe_load(text)
     weighted = {
         name: [(_parts(line), float(weight)) for line, weight in lists[name].items()]
-        for name in ("before", "behind", "whole")
+        for name in ("before", "place", "looks", "whole")
     }
     return Patterns(**weighted, colours=lists["colours"])
 
