@@ -6,8 +6,10 @@ import json
 from importlib import resources
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
+from PIL import Image
 from published_data import REFS, coco_name, save, task, write_grefs, write_phrasecut, write_refer
 
 from referent.data.published.counts import COUNTS, Count
@@ -219,3 +221,77 @@ def test_a_recipe_may_say_where_pictures_lie_and_which_wording(run, root, pictur
     pictures.rename(tmp_path / "elsewhere")
     source = Source(path=root / "refcoco", split="val", pictures=tmp_path / "elsewhere", wording="raw")
     assert [str(sample.reference) for sample in _samples(source)] == ["A cat", "the only cat", "cat"]
+
+
+# From the folders of CRIS's data preparation
+
+
+@pytest.fixture
+def prepared(root: Path, tmp_path: Path) -> Path:
+    """`anns/refcoco/*.json` and `masks/refcoco/*.png` as CRIS's scripts write them from `root`'s RefCOCO."""
+    from referent.data.loading import open_dataset
+
+    folder = tmp_path / "datasets"
+    (folder / "masks" / "refcoco").mkdir(parents=True)
+    (folder / "anns" / "refcoco").mkdir(parents=True)
+    by_split: dict[str, list[object]] = {"val": [], "testB": []}
+    masks = {sample.tags["ref"]: sample.mask() for sample in open_dataset(root / "refcoco").samples}
+    for one in REFS:
+        if one["split"] in by_split:
+            grey = np.where(masks[str(one["ref_id"])], 255, 0).astype(np.uint8)
+            grey[6] -= grey[6] // 255  # two polygons overlap in this row: 255 + 255 wraps to 254
+            Image.fromarray(grey).save(folder / "masks" / "refcoco" / f"{one['ref_id']}.png")
+            sentences = [
+                {"idx": place, "sent_id": sentence["sent_id"], "sent": sentence["sent"].strip()}
+                for place, sentence in enumerate(one["sentences"])
+            ]
+            by_split[one["split"]].append(
+                {
+                    "bbox": [0, 4, 8, 12],
+                    "cat": 15,
+                    "segment_id": one["ref_id"],
+                    "img_name": coco_name(one["image_id"]),
+                    "sentences": sentences,
+                    "sentences_num": len(sentences),
+                }
+            )
+    for split, refs in by_split.items():
+        (folder / "anns" / "refcoco" / f"{split}.json").write_text(json.dumps(refs))
+    return folder
+
+
+def convert(run, prepared: Path, pictures: Path, out: Path):
+    files = [prepared / "anns" / "refcoco" / f"{split}.json" for split in ("val", "testB")]
+    return run("data", "from-cris", *files, "--masks", prepared / "masks/refcoco", "--pictures", pictures, "--out", out)
+
+
+def test_what_cris_prepared_reads_as_the_published_files_do(run, root, pictures, prepared, tmp_path):
+    from referent.data.loading import open_dataset
+
+    out = tmp_path / "refcoco.jsonl"
+    ended = convert(run, prepared, pictures, out)
+    assert (ended.code, ended.out) == (0, f"{out}: 5 phrases\n")
+    for split in ("val", "testB"):
+        ours = {sample.id: sample for sample in open_dataset(root / "refcoco", split).samples}
+        theirs = {sample.id: sample for sample in open_dataset(out, split).samples}
+        assert ours.keys() == theirs.keys()
+        for name, sample in theirs.items():
+            assert (str(sample.reference), sample.split) == (str(ours[name].reference), split)
+            assert sample.picture.samefile(ours[name].picture)
+            assert (sample.mask() == ours[name].mask()).all()
+
+
+def test_masks_that_do_not_fit_and_missing_pictures_are_all_named(run, pictures, prepared, tmp_path):
+    (pictures / coco_name(12)).unlink()
+    ended = convert(run, prepared, pictures, tmp_path / "out.jsonl")
+    assert (ended.code, "ref 3: no such file: " in ended.err) == (2, True)
+    save(pictures / coco_name(12), (20, 30))
+    ended = convert(run, prepared, pictures, tmp_path / "out.jsonl")
+    assert "ref 3: " in ended.err
+    assert "3.png: 40 x 30, its picture 20 x 30" in ended.err
+    (prepared / "anns" / "refcoco" / "val.json").write_text('{"images": []}')
+    assert (
+        "val.json: expected a list of refs as CRIS's preparation writes it"
+        in convert(run, prepared, pictures, tmp_path / "out.jsonl").err
+    )
+    assert not (tmp_path / "out.jsonl").exists()

@@ -21,11 +21,6 @@ SHOWN = 5
 data = typer.Typer(no_args_is_help=True, help="Look after data sets on disk.")
 
 
-@data.callback()
-def _verbs() -> None:
-    pass
-
-
 @data.command()
 def check(
     root: Annotated[Path, typer.Argument(help="Folder of published data sets (ROOT/refcoco, ...), or one of them.")],
@@ -55,6 +50,26 @@ def check(
         console.print(f"nothing of {root} is a published data set: each is a folder with the files named above")
     if not (whole and count):
         raise typer.Exit(SOME_FAILED)
+
+
+@data.command("from-cris")
+def from_cris(
+    annotations: Annotated[list[Path], typer.Argument(help="Files anns/<data set>/<split>.json; each is a split.")],
+    masks: Annotated[Path, typer.Option(help="Folder masks/<data set>, with a PNG for each of their refs.")],
+    pictures: Annotated[Path, typer.Option(help="Folder of COCO's train2014.")],
+    out: Annotated[Path, typer.Option(help="The .jsonl file to write.")],
+) -> None:
+    """Turn what CRIS's or ETRIS's data preparation wrote into JSON lines.
+
+    Their LMDB files cannot be read any more. Whoever has the published files, refs(unc).p and instances.json, needs no
+    conversion.
+    """
+    from referent.cli.writable import check_writable
+    from referent.data.published.cris_folders import write_lines
+
+    check_writable([out])
+    count = write_lines(annotations, masks, pictures, out)
+    typer.echo(f"{out}: {count} phrases")
 
 
 def _show(console: Console, finding: Finding) -> None:
