@@ -39,6 +39,7 @@ def train(
 
         typer.echo(make_plan(read).describe())
         return
+    import referent.evaluation.run  # noqa: F401  a package updated during a long training must not break its validation
     from referent.training.loop import train as run
 
     outcome = run(read, resume=resume, evaluate=_scores)
