@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 _BASE = 10000.0  # Vaswani et al. 2017, section 3.5
+_EPS = 1e-6
 
 
 def sinusoids(length: int, width: int, *, like: Tensor) -> Tensor:
@@ -32,6 +35,24 @@ def sinusoids_2d(height: int, width: int, channels: int, *, like: Tensor) -> Ten
         dim=-1,
     )
     return grid.flatten(0, 1)
+
+
+def normalised_sinusoids_2d(height: int, width: int, channels: int, *, like: Tensor) -> Tensor:
+    """(height * width, channels) encodings of a map in row-major order, as DETR has them; `channels` a multiple of 4.
+
+    Coordinates run from 2 pi / side to 2 pi over the map, whatever its size. The first half of the channels encodes the
+    row, the second half the column; in each, channel 2i is a sine and 2i + 1 the cosine of the same angle.
+    """
+
+    def encoded(side: int) -> Tensor:
+        place = torch.arange(1, side + 1, device=like.device, dtype=torch.float32) / (side + _EPS) * (2 * math.pi)
+        exponent = torch.arange(0, channels // 2, 2, device=like.device, dtype=torch.float32) / (channels // 2)
+        angle = place[:, None] / torch.pow(_BASE, exponent)
+        return torch.stack((angle.sin(), angle.cos()), dim=-1).flatten(1).to(like.dtype)
+
+    rows = encoded(height)[:, None].expand(-1, width, -1)
+    columns = encoded(width)[None].expand(height, -1, -1)
+    return torch.cat((rows, columns), dim=-1).flatten(0, 1)
 
 
 def resize_table(table: Tensor, height: int, width: int) -> Tensor:
