@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The result files behind the tables of README and model card: evaluate.sh DATA, after train.sh wrote work/*/phrases.json.
+# The result files behind the tables of README, docs and model card: evaluate.sh DATA, after train.sh wrote work/*/phrases.json.
 set -euo pipefail
 data=${1:?DATA: folder with coco, clothing, car_parts, cats and people}
 results=benchmarks/results
@@ -28,3 +28,6 @@ for set in coco car_parts people; do
     referent evaluate cris-pocket "$data/$set/instances.json" --split val --class-names --kind name "${where[@]}" \
         --protocol referent-masks --dtype bf16 --out "$results/pocket-bf16-names-$set.json"
 done
+# One set of predictions under every protocol: the tables of docs/protocols.md.
+referent evaluate cris-pocket work/coco/phrases.json --split val \
+    --protocol referent,referent-masks,cris,lavt,unirefpp,grefcoco,reclip,fss --out "$results/pocket-protocols-coco.json"

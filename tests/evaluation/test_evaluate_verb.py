@@ -164,8 +164,23 @@ def test_the_worst_answers_are_drawn(run, data, tiny_weights, tmp_path):
 def test_protocols_with_different_numbers_stand_in_one_table_with_what_makes_them_differ(run, data, tiny_weights):
     ended = run("evaluate", tiny_weights, data, "--protocol", "reclip,grefcoco,lavt")
     assert ended.code == 0, ended.err
-    for shown in ("accuracy", "gIoU", "kind (reclip)", "lavt: picture: letterbox", "lavt: truth: no polygons"):
+    for shown in (
+        "accuracy",
+        "gIoU",
+        "lavt v1",
+        "kind (reclip)",
+        "lavt: picture: letterbox",
+        "lavt: truth: no polygons",
+    ):
         assert shown in ended.out
+
+
+@pytest.mark.usefixtures("colour_zoo")
+def test_many_protocols_are_shown_in_several_tables_rather_than_cut(run, data, tiny_weights):
+    names = "referent,referent-masks,cris,lavt,unirefpp,grefcoco,reclip,fss"
+    shown = run("evaluate", tiny_weights, data, "--protocol", names).out
+    assert all(f"{name} v1" in shown for name in names.split(","))
+    assert "…" not in shown
 
 
 def test_a_real_model_runs_through(run, data, tiny_weights):

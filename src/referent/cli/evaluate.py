@@ -15,10 +15,16 @@ from referent.cli.exit_codes import SOME_FAILED
 from referent.cli.writable import check_writable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.table import Table
 
     from referent.evaluation.metrics import Interval
     from referent.evaluation.result import ProtocolScores, Result
+
+
+# Characters that the table of numbers takes for their names and for each protocol.
+NUMBER_WIDTH, PROTOCOL_WIDTH = 16, 21
 
 
 def evaluate(
@@ -65,6 +71,9 @@ def evaluate(
     draw: Annotated[Path | None, typer.Option(help="Draw the worst answers here (PNG).")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, ...")] = None,
     dtype: Annotated[str | None, typer.Option(help="fp32 or bf16.")] = None,
+    clip: Annotated[
+        Path | None, typer.Option(help="The CLIP file that an adapter belongs to; looked for when not given.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Score MODEL on DATA: oIoU, mIoU, Pr@0.5..0.9, AUROC, with 95 % intervals over pictures.
@@ -80,7 +89,7 @@ def evaluate(
     source = Source(str(data), None if pictures is None else str(pictures), class_names, raw)
     dataset = source.open(split, allow_missing=allow_missing)
     conditions = parse([*(where or []), *(f"kind={value}" for value in kind or [])])
-    loaded = segmenter.load(model, device=device, dtype=dtype)
+    loaded = segmenter.load(model, device=device, dtype=dtype, clip=clip)
     names = [name.strip() for value in protocol or ["referent"] for name in value.split(",") if name.strip()]
     try:
         result = run(
@@ -128,7 +137,9 @@ def _show(result: Result, written: list[Path]) -> None:
     if result.missing.phrases:
         missing = f"left out: {result.missing.phrases} phrases, whose {result.missing.pictures} pictures are missing"
         console.print(missing, highlight=False, soft_wrap=True)
-    console.print(_overall(result))
+    names, fitting = list(result.scores), max(1, (console.width - NUMBER_WIDTH) // PROTOCOL_WIDTH)
+    for start in range(0, len(names), fitting):
+        console.print(_overall(result, names[start : start + fitting]))
     for name, one in result.scores.items():
         for note in one.notes:
             console.print(f"{name}: {note}", highlight=False, markup=False, soft_wrap=True)
@@ -143,20 +154,18 @@ def _show(result: Result, written: list[Path]) -> None:
         errors.print(message, highlight=False, markup=False, soft_wrap=True)
 
 
-def _overall(result: Result) -> Table:
+def _overall(result: Result, names: Sequence[str]) -> Table:
+    """The numbers of some of the protocols side by side."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
     from referent.evaluation.metrics import UNDEFINED
 
-    table = Table(
-        "% [95 % interval]",
-        *(f"{name} v{one.protocol.version}" for name, one in result.scores.items()),
-        box=SIMPLE_HEAD,
-    )
-    numbers = [one.overall.numbers for one in result.scores.values()]
-    headlines = [one.protocol.headline for one in result.scores.values()]
+    scores = [result.scores[name] for name in names]
+    table = Table("% [95 %]", *(f"{one.protocol.name} v{one.protocol.version}" for one in scores), box=SIMPLE_HEAD)
+    numbers = [one.overall.numbers for one in scores]
+    headlines = [one.protocol.headline for one in scores]
     for name in dict.fromkeys(name for protocol in numbers for name in protocol):
         # Where no phrase is true of nothing, mIoU says the same.
         repeated = name == "mIoU-present" and not result.absent
