@@ -39,7 +39,7 @@ def main() -> None:
         rng = random.Random(split)
         sentences = [to_english_scheme(tree) for tree in read_conllu(options.data / f"en_ewt-ud-{split}.conllu.gz")]
         if split == "dev":
-            sentences = rng.sample(sentences, DEVELOPMENT)
+            sentences = rng.sample(sentences, min(DEVELOPMENT, len(sentences)))
         trees = [*sentences, *phrases(sentences, rng, names, options.without)]
         save(trees, options.out / f"{split}.spacy")
         print(f"{split}: {len(trees)} trees, {sum(map(len, trees))} words")
