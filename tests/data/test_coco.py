@@ -84,6 +84,17 @@ def test_polygons_and_plain_rle_are_converted(coco_file: CocoFile) -> None:
     assert (decode(coco.annotations[2][0].mask) == expected).all()
 
 
+def test_polygons_that_overlap_are_a_union_or_have_a_hole_as_it_is_asked(coco_file: CocoFile) -> None:
+    def overlapping(content: dict[str, Any]) -> None:
+        content["annotations"][0]["segmentation"] = [[0, 0, 8, 0, 8, 8, 0, 8], [4, 4, 12, 4, 12, 12, 4, 12]]
+        content["phrases"][0]["annotation_ids"] = [10, 11]
+
+    samples = {sample.id: sample for sample in open_dataset(coco_file(overlapping)).samples}
+    for name in ("10.0", "p1"):
+        assert (samples[name].mask() & ~samples[name].mask("once")).sum() == 16
+    assert not samples["11.0"].polygons
+
+
 def test_only_the_split_asked_for_is_read(coco_file: CocoFile, tmp_path: Path) -> None:
     path = coco_file()
     (tmp_path / "one.png").unlink()  # of the other split

@@ -21,6 +21,7 @@ from referent.data.sample import Dataset, Sample
 from referent.errors import DataError
 from referent.files import atomic_write
 from referent.reference import Reference
+from referent.rle import RLE, Polygons
 
 
 def read_coco(
@@ -110,15 +111,23 @@ def _samples(coco: Coco) -> Iterator[Sample]:
     for member in found.values():
         image = coco.images[member.image_id]
         tags = {"name": coco.categories[member.category_id], **_same_class(alike, [member])}
+        targets, polygons = _drawn([member])
         for place, text in enumerate(member.phrases):
             reference, name = Reference.of(text), f"{member.id}.{place}"
-            yield Sample(name, image.path, image.size, reference, (member.mask,), image.split, tags)
+            yield Sample(name, image.path, image.size, reference, targets, image.split, tags, polygons)
     for phrase in coco.phrases:
         image = coco.images[phrase.image_id]
         members = [found[annotation_id] for annotation_id in phrase.annotation_ids]
-        targets = tuple(member.mask for member in members)
+        targets, polygons = _drawn(members)
         tags = {**_same_class(alike, members), **phrase.tags}
-        yield Sample(f"p{phrase.id}", image.path, image.size, Reference.of(phrase.phrase), targets, image.split, tags)
+        reference, name = Reference.of(phrase.phrase), f"p{phrase.id}"
+        yield Sample(name, image.path, image.size, reference, targets, image.split, tags, polygons)
+
+
+def _drawn(members: Sequence[CocoAnnotation]) -> tuple[tuple[RLE, ...], tuple[Polygons, ...]]:
+    """What `Sample.targets` and `Sample.polygons` are of these objects."""
+    polygons = tuple(member.polygons for member in members)
+    return tuple(member.mask for member in members), polygons if any(polygons) else ()
 
 
 def _same_class(alike: Counter[tuple[int, int]], targets: Sequence[CocoAnnotation]) -> dict[str, str]:

@@ -11,7 +11,7 @@ from referent.data.coco_records import DEFAULT_SPLIT, CocoAnnotation, CocoImage,
 from referent.errors import BadReferenceError, DataError, PictureError
 from referent.picture import picture_size
 from referent.reference import Phrase
-from referent.rle import BadMaskError, read_segmentation
+from referent.rle import BadMaskError, read_polygon, read_segmentation
 
 
 class CocoReader:
@@ -76,9 +76,11 @@ class CocoReader:
         phrases = record.get("phrases", [])
         if not isinstance(phrases, list):
             raise DataError(f"`phrases`: expected a list, found {kind_of(phrases)}")
-        mask = read_segmentation(record.get("segmentation"), image.size)
+        value = record.get("segmentation")
+        mask = read_segmentation(value, image.size)
+        polygons = tuple(read_polygon(polygon, image.size) for polygon in value) if isinstance(value, list) else ()
         texts = tuple(_phrase(phrase) for phrase in phrases)
-        return CocoAnnotation(number, image.id, category_id, mask, bool(record.get("iscrowd")), texts)
+        return CocoAnnotation(number, image.id, category_id, mask, bool(record.get("iscrowd")), texts, polygons)
 
     def read_phrases(self, records: list[Any]) -> None:
         """`phrases` about those images and annotations."""

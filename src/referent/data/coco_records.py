@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from referent.rle import RLE
+from referent.rle import RLE, Polygons
 
 DEFAULT_SPLIT = "train"
 """The split of a picture that names none."""
@@ -25,7 +25,7 @@ class CocoImage:
 
 @dataclass(frozen=True)
 class CocoAnnotation:
-    """An object: a mask that is not empty and has its picture's size."""
+    """An object: a mask that is not empty and has its picture's size; `polygons` where the file draws it by some."""
 
     id: int
     image_id: int
@@ -33,6 +33,7 @@ class CocoAnnotation:
     mask: RLE
     crowd: bool
     phrases: tuple[str, ...] = ()
+    polygons: Polygons = ()
 
 
 @dataclass(frozen=True)
