@@ -53,8 +53,13 @@ class Failure:
 class Place(Protocol):
     """Where a system runs."""
 
-    device: torch.device
-    dtype: torch.dtype
+    @property
+    def device(self) -> torch.device:
+        """On this device."""
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """In this precision."""
 
 
 class AnySegmenter(ABC):
@@ -87,8 +92,8 @@ class AnySegmenter(ABC):
         """A subset of {"phrase", "example"}."""
 
     @abstractmethod
-    def _looked(self, images: Sequence[Image.Image]) -> AnyLook:
-        """RGB pictures, encoded together."""
+    def _looked(self, images: Sequence[Image.Image], sources: Sequence[PictureSource]) -> AnyLook:
+        """RGB pictures, encoded together, and what they were read from."""
 
     @overload
     def segment(self, picture: PictureSource, reference: One) -> Segmentation: ...
@@ -119,7 +124,7 @@ class AnySegmenter(ABC):
         look = self._looks.get(key) if key else None
         if look is None:
             image = read_picture(picture)
-            look = self._looked([image])
+            look = self._looked([image], [picture])
             if key:
                 self._looks.put(key, look, look.nbytes)
         return look
@@ -193,7 +198,7 @@ class AnySegmenter(ABC):
         questions = [(row, reference) for row, index in enumerate(good) for reference in asked[index]]
         answered: dict[int, list[Segmentation]] = {index: [] for index in good}
         if images:
-            look = self._looked(images)
+            look = self._looked(images, [sources[index] for index in good])
             for (row, _), answer in zip(questions, look.answers(questions), strict=True):
                 answered[good[row]].append(answer)
         return [failures[index] if index in failures else answered[index] for index in range(len(sources))]

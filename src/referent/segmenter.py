@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -17,10 +18,14 @@ from referent import hub, weights, zoo
 from referent.asking import CACHE_BYTES, AnyLook, AnySegmenter, Failure
 from referent.engine import CHUNK, Encoded, Engine, dtype_of
 from referent.files import atomic_write
+from referent.grounding import load as grounding
 from referent.models.base import SegmentationModel
 from referent.preparation import Preparation
 from referent.reference import Reference
 from referent.segmentation import Segmentation, box_of
+
+if TYPE_CHECKING:
+    from referent.reference import PictureSource
 
 __all__ = ["AnySegmenter", "Failure", "Look", "Segmenter", "load"]
 
@@ -120,7 +125,7 @@ class Segmenter(AnySegmenter):
         with tempfile.TemporaryDirectory() as folder:
             return hub.upload(self.save_pretrained(folder), repository, private=private, token=token)
 
-    def _looked(self, images: Sequence[Image.Image]) -> Look:
+    def _looked(self, images: Sequence[Image.Image], sources: Sequence[PictureSource]) -> Look:
         encoded = self.engine.encode(torch.stack([self.preparation.picture(image) for image in images]))
         return Look(self, images, encoded)
 
@@ -203,16 +208,19 @@ class Look(AnyLook):
 
 def load(
     name: str | Path, device: torch.device | str | None = None, dtype: torch.dtype | str | None = None
-) -> Segmenter:
+) -> AnySegmenter:
     """A model ready to use.
 
     Args:
-        name: a zoo name (`referent models` lists them), a .safetensors file, a folder holding one, or a hub id
-            ("owner/name").
+        name: a zoo name (`referent models` lists them), a .safetensors file, a folder holding one, a hub id
+            ("owner/name"), or the .yaml file of a grounding system (see `grounding.config`).
         device: "cpu", "cuda", ...; CUDA when there is one, else the CPU.
         dtype: "fp32" (default) or "bf16", or torch's own.
 
     Raises:
         WeightsError: no such model, its weights are not here, or its file is unusable.
+        DataError: a part of a grounding system that is no model is unusable.
     """
+    if zoo.is_system(name):
+        return grounding.load(zoo.find(name), device, dtype)
     return Segmenter.from_pretrained(name, device=device, dtype=dtype)

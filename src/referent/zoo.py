@@ -72,6 +72,9 @@ class _Families(Mapping[str, Family]):
 
 
 FAMILIES: Mapping[str, Family] = _Families(cris=_cris, etris=_etris)
+COMPOSED = frozenset({"reclip"})
+"""Families without weights of their own."""
+
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ class Row:
 
     Attributes:
         name: what users type.
-        family: key of `FAMILIES`.
+        family: key of `FAMILIES`, or one of `COMPOSED`.
         takes: kinds of reference: "phrase", "example".
         abilities: what else it can do, in a few words each.
         parameters: number of parameters.
@@ -93,6 +96,8 @@ class Row:
         variant: name of the configuration's constructor (`CRISConfig.r50`) for weights that people bring themselves;
             None for a model whose file holds its configuration.
     """
+        system: file inside the package's `grounding/systems` folder, for a system that is put together from others'
+            weights.
 
     name: str
     family: str
@@ -107,6 +112,7 @@ class Row:
     absent: str | None = None
     variant: str | None = None
 
+    system: str | None = None
     @property
     def path(self) -> Path | None:
         """The weight file on this machine, or None when it is not here."""
@@ -124,6 +130,7 @@ class Row:
 
 
 _NONE_PUBLIC = "yours: no official checkpoint is public"
+_OPENAI = "OpenAI's CLIP, fetched from the hub"
 _NEVER_RELEASED = "its authors never released a checkpoint. One that you or others trained with the official code"
 _ETRIS_LINK = "official: the link in the README of github.com/kkakkkka/ETRIS (Baidu pan, password beside it)"
 _ETRIS_AWAY = "its authors' checkpoints lie behind the link in the README of github.com/kkakkkka/ETRIS. One"
@@ -205,6 +212,39 @@ ROWS: Mapping[str, Row] = {
             variant="vitb16",
         ),
     )
+        Row(
+            name="reclip",
+            family="reclip",
+            takes=("phrase",),
+            abilities=("zero-shot", "always answers"),
+            parameters=442_256_530,
+            licence="MIT (OpenAI's CLIP)",
+            origin=_OPENAI,
+            card="src/referent/models/reclip/README.md",
+            system="reclip.yaml",
+        ),
+        Row(
+            name="reclip-rn50x16",
+            family="reclip",
+            takes=("phrase",),
+            abilities=("zero-shot", "always answers"),
+            parameters=290_979_217,
+            licence="MIT (OpenAI's CLIP)",
+            origin=_OPENAI,
+            card="src/referent/models/reclip/README.md",
+            system="reclip-rn50x16.yaml",
+        ),
+        Row(
+            name="reclip-vit-b32",
+            family="reclip",
+            takes=("phrase",),
+            abilities=("zero-shot", "always answers"),
+            parameters=151_277_313,
+            licence="MIT (OpenAI's CLIP)",
+            origin=_OPENAI,
+            card="src/referent/models/reclip/README.md",
+            system="reclip-vit-b32.yaml",
+        ),
 }
 
 
@@ -219,6 +259,12 @@ def able_to_take(kind: str) -> tuple[str, ...]:
 
 
 def find(
+def is_system(name: str | Path) -> bool:
+    """Whether `name` means a grounding system and not a model: a row of `COMPOSED`, or a .yaml file."""
+    text = os.fspath(name)
+    return ROWS[text].family in COMPOSED if text in ROWS else Path(text).suffix in (".yaml", ".yml")
+
+
     name: str | Path,
     *,
     revision: str | None = None,
@@ -226,10 +272,11 @@ def find(
     token: str | None = None,
     local_files_only: bool = False,
 ) -> Path:
-    """The weight file that `name` means.
+    """The weight file, or the .yaml file of a grounding system, that `name` means.
 
     Args:
-        name: a name of `ROWS`, a .safetensors file, a folder holding one, or a hub id ("owner/name").
+        name: a name of `ROWS`, a .safetensors file, a folder holding one, a hub id ("owner/name"), or the .yaml file
+            of a grounding system.
         revision: branch, tag or commit on the hub.
         cache_dir: the hub's cache; its own default when None.
         token: for private repositories on the hub.
@@ -244,6 +291,8 @@ def find(
         if row.path is not None:
             return row.path
         if row.packaged is not None:
+        if row.system is not None:
+            return Path(str(resources.files("referent") / "grounding" / "systems" / row.system))
             raise WeightsError(f"{text}: {row.packaged} is missing from the installed package; install it again")
         raise WeightsError(
             f"{text}: there are no weights to load by this name: {row.absent} converts ({_CONVERT}); then load that "

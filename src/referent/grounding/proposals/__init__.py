@@ -1,0 +1,1 @@
+"""Where the boxes come from among which an expression chooses."""
