@@ -71,10 +71,10 @@ class _Families(Mapping[str, Family]):
         return len(self._loaders)
 
 
-FAMILIES: Mapping[str, Family] = _Families(cris=_cris, etris=_etris)
 COMPOSED = frozenset({"reclip"})
 """Families without weights of their own."""
 
+FAMILIES: Mapping[str, Family] = _Families(cris=_cris, etris=_etris)
 
 
 @dataclass(frozen=True)
@@ -95,9 +95,9 @@ class Row:
         absent: why there are no weights here, up to the advice to convert some; None for weights that ship.
         variant: name of the configuration's constructor (`CRISConfig.r50`) for weights that people bring themselves;
             None for a model whose file holds its configuration.
-    """
         system: file inside the package's `grounding/systems` folder, for a system that is put together from others'
             weights.
+    """
 
     name: str
     family: str
@@ -111,8 +111,8 @@ class Row:
     card: str | None = None
     absent: str | None = None
     variant: str | None = None
-
     system: str | None = None
+
     @property
     def path(self) -> Path | None:
         """The weight file on this machine, or None when it is not here."""
@@ -129,8 +129,8 @@ class Row:
         return config
 
 
-_NONE_PUBLIC = "yours: no official checkpoint is public"
 _OPENAI = "OpenAI's CLIP, fetched from the hub"
+_NONE_PUBLIC = "yours: no official checkpoint is public"
 _NEVER_RELEASED = "its authors never released a checkpoint. One that you or others trained with the official code"
 _ETRIS_LINK = "official: the link in the README of github.com/kkakkkka/ETRIS (Baidu pan, password beside it)"
 _ETRIS_AWAY = "its authors' checkpoints lie behind the link in the README of github.com/kkakkkka/ETRIS. One"
@@ -211,7 +211,6 @@ ROWS: Mapping[str, Row] = {
             absent=_ETRIS_AWAY,
             variant="vitb16",
         ),
-    )
         Row(
             name="reclip",
             family="reclip",
@@ -245,6 +244,7 @@ ROWS: Mapping[str, Row] = {
             card="src/referent/models/reclip/README.md",
             system="reclip-vit-b32.yaml",
         ),
+    )
 }
 
 
@@ -258,13 +258,13 @@ def able_to_take(kind: str) -> tuple[str, ...]:
     return tuple(row.name for row in ROWS.values() if kind in row.takes)
 
 
-def find(
 def is_system(name: str | Path) -> bool:
     """Whether `name` means a grounding system and not a model: a row of `COMPOSED`, or a .yaml file."""
     text = os.fspath(name)
     return ROWS[text].family in COMPOSED if text in ROWS else Path(text).suffix in (".yaml", ".yml")
 
 
+def find(
     name: str | Path,
     *,
     revision: str | None = None,
@@ -290,9 +290,9 @@ def is_system(name: str | Path) -> bool:
         row = ROWS[text]
         if row.path is not None:
             return row.path
-        if row.packaged is not None:
         if row.system is not None:
             return Path(str(resources.files("referent") / "grounding" / "systems" / row.system))
+        if row.packaged is not None:
             raise WeightsError(f"{text}: {row.packaged} is missing from the installed package; install it again")
         raise WeightsError(
             f"{text}: there are no weights to load by this name: {row.absent} converts ({_CONVERT}); then load that "
