@@ -161,5 +161,5 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 @pytest.fixture
 def colour_zoo(monkeypatch: pytest.MonkeyPatch, colours: Segmenter) -> Segmenter:
     """Makes the command line load `colours`, whatever name it is given."""
-    monkeypatch.setattr("referent.segmenter.load", lambda name, device=None, dtype=None: colours)
+    monkeypatch.setattr("referent.segmenter.load", lambda name, device=None, dtype=None, clip=None: colours)
     return colours

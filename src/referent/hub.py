@@ -55,6 +55,15 @@ def download(
     return Path(path)
 
 
+def cached(sha256: str) -> Path | None:
+    """A file of this SHA-256 in the hub's cache, whatever repository it came with; None when there is none."""
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    # The cache's links point at files that are named by their checksum.
+    links = Path(HF_HUB_CACHE).glob("models--*/snapshots/*/*")
+    return next((link for link in links if link.is_file() and link.resolve().name == sha256), None)
+
+
 def upload(folder: Path, repository: str, *, private: bool = False, token: str | None = None) -> str:
     """The files of `folder` to the hub repository "owner/name", made when missing; its address."""
     from huggingface_hub import HfApi

@@ -17,6 +17,7 @@ from PIL import Image
 from referent import hub, weights, zoo
 from referent.asking import CACHE_BYTES, AnyLook, AnySegmenter, Failure
 from referent.engine import CHUNK, Encoded, Engine, dtype_of
+from referent.errors import WeightsError
 from referent.files import atomic_write
 from referent.grounding import load as grounding
 from referent.models.base import SegmentationModel
@@ -104,11 +105,12 @@ class Segmenter(AnySegmenter):
         cache_dir: str | Path | None = None,
         token: str | None = None,
         local_files_only: bool = False,
+        clip: str | Path | None = None,
     ) -> Segmenter:
         """`load`, with the hub's own arguments; see `zoo.find`."""
         number = dtype_of(dtype)
         path = zoo.find(name, revision=revision, cache_dir=cache_dir, token=token, local_files_only=local_files_only)
-        model, preparation, header = zoo.build(path)
+        model, preparation, header = zoo.build(path, None if clip is None else Path(clip))
         threshold = float(header.extra.get("presence_threshold", PRESENCE_THRESHOLD))
         return cls(model, preparation, header.name, device, number, threshold)
 
@@ -207,7 +209,10 @@ class Look(AnyLook):
 
 
 def load(
-    name: str | Path, device: torch.device | str | None = None, dtype: torch.dtype | str | None = None
+    name: str | Path,
+    device: torch.device | str | None = None,
+    dtype: torch.dtype | str | None = None,
+    clip: str | Path | None = None,
 ) -> AnySegmenter:
     """A model ready to use.
 
@@ -216,11 +221,15 @@ def load(
             ("owner/name"), or the .yaml file of a grounding system (see `grounding.config`).
         device: "cpu", "cuda", ...; CUDA when there is one, else the CPU.
         dtype: "fp32" (default) or "bf16", or torch's own.
+        clip: the file that an adapter's encoders come from; looked for when None (`adapters.find`).
 
     Raises:
-        WeightsError: no such model, its weights are not here, or its file is unusable.
+        WeightsError: no such model, its weights are not here, or its file is unusable; or an adapter's CLIP is not
+            found or another one.
         DataError: a part of a grounding system that is no model is unusable.
     """
     if zoo.is_system(name):
+        if clip is not None:
+            raise WeightsError(f"{name}: a grounding system names its own CLIP; found {clip} beside it")
         return grounding.load(zoo.find(name), device, dtype)
-    return Segmenter.from_pretrained(name, device=device, dtype=dtype)
+    return Segmenter.from_pretrained(name, device=device, dtype=dtype, clip=clip)

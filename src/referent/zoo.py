@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from pydantic import BaseModel, ValidationError
+    from torch import Tensor
 
     from referent.models.base import SegmentationModel
     from referent.preparation import Preparation
@@ -316,12 +317,38 @@ def find(
     )
 
 
-def build(path: Path) -> tuple[SegmentationModel, Preparation, Header]:
+def read(path: Path, clip: Path | None = None) -> tuple[Header, dict[str, Tensor]]:
+    """The header and all tensors of a weight file; those of an adapter together with its encoders'.
+
+    Args:
+        path: a weight file of referent's.
+        clip: the file that an adapter's encoders come from; looked for when None (`adapters.find`).
+
+    Raises:
+        WeightsError: as `build`.
+    """
+    from referent import adapters, weights
+
+    header, tensors = weights.read(path)
+    base = adapters.base_of(header)
+    if base is not None:
+        packaged = {row.sha256: row.path for row in ROWS.values() if row.sha256 and row.path}
+        return adapters.whole(header), adapters.completed(path, base, tensors, clip, packaged)
+    if clip is not None:
+        raise WeightsError(f"{path}: a whole model, which takes no CLIP beside it; found {clip}")
+    return header, tensors
+
+
+def build(path: Path, clip: Path | None = None) -> tuple[SegmentationModel, Preparation, Header]:
     """The model of a weight file, in fp32 on the CPU and in evaluation mode, with its preparation and header.
+
+    Args:
+        path: a weight file of referent's, whole or an adapter.
+        clip: as in `read`.
 
     Raises:
         WeightsError: the file is not one of referent's, is of an unknown family or configuration, or its tensors do
-            not fit it.
+            not fit it; or an adapter's CLIP is not found or another one.
     """
     import torch
     from pydantic import ValidationError
@@ -329,7 +356,7 @@ def build(path: Path) -> tuple[SegmentationModel, Preparation, Header]:
     from referent import weights
     from referent.preparation import Preparation
 
-    header = weights.read_header(path)
+    header, tensors = read(path, clip)
     config = config_of(header, path)
     try:
         preparation = Preparation.model_validate(header.preparation)
@@ -338,7 +365,7 @@ def build(path: Path) -> tuple[SegmentationModel, Preparation, Header]:
     # Random weights would take most of the time, only to be thrown away.
     with torch.device("meta"):
         model = FAMILIES[header.family].model(config)
-    weights.load_into(model, weights.read_tensors(path), path)
+    weights.load_into(model, tensors, path)
     left = [name for name, tensor in chain(model.named_parameters(), model.named_buffers()) if tensor.is_meta]
     assert not left, f"{type(model).__name__}: buffers that are not saved cannot be loaded: {left}"
     return model.eval(), preparation, header

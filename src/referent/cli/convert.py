@@ -15,6 +15,8 @@ from referent.errors import WeightsError
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from referent.weights import Header
+
 
 class Form(StrEnum):
     """Forms in which weights come and go."""
@@ -48,21 +50,33 @@ def convert(
     dtype: Annotated[
         Number | None, typer.Option(help="Write weights as fp32, fp16 or bf16; as read when not given.")
     ] = (None),
+    adapter: Annotated[
+        bool, typer.Option("--adapter", help="Leave out of OUT what the file given by --clip holds.")
+    ] = False,
+    clip: Annotated[
+        Path | None,
+        typer.Option(help="The CLIP from which the encoders come: for --adapter, or where IN is an adapter."),
+    ] = None,
 ) -> None:
     """Convert weights: an official checkpoint into referent's form and back, CLIP archives into safetensors.
 
     Pickles are read with torch's weights-only reader, which refuses code.
     """
+    if adapter and clip is None:
+        raise typer.BadParameter("needs --clip, the file from which the encoders come", param_hint="--adapter")
+    base = clip if adapter else None
     found = from_form or _form_of(source)
     wanted = to_form or (Form.clip if found is Form.clip else Form.referent)
     ways: dict[tuple[Form, Form], Callable[[], str]] = {
-        (Form.official, Form.referent): lambda: _official_to_referent(source, target, context_length, dtype),
-        (Form.referent, Form.official): lambda: _referent_to_official(source, target, dtype),
-        (Form.referent, Form.referent): lambda: _referent_to_referent(source, target, dtype),
+        (Form.official, Form.referent): lambda: _official_to_referent(source, target, context_length, dtype, base),
+        (Form.referent, Form.official): lambda: _referent_to_official(source, target, dtype, clip),
+        (Form.referent, Form.referent): lambda: _referent_to_referent(source, target, dtype, clip, base),
         (Form.clip, Form.clip): lambda: _clip_to_safetensors(source, target, dtype),
     }
     if (found, wanted) not in ways:
         raise typer.BadParameter(f"no way from {found.value} to {wanted.value}", param_hint="--to")
+    if adapter and wanted is not Form.referent:
+        raise typer.BadParameter(f"an adapter is a file of referent's, not {wanted.value}", param_hint="--adapter")
     if not target.absolute().parent.is_dir():
         raise typer.BadParameter(f"{target.parent}: no such folder", param_hint="OUT")
     typer.echo(ways[found, wanted]())
@@ -91,7 +105,9 @@ def _state(source: Path) -> dict[str, Any]:
         return state_dict_in(read_foreign(source))
 
 
-def _official_to_referent(source: Path, target: Path, context_length: int, dtype: Number | None) -> str:
+def _official_to_referent(
+    source: Path, target: Path, context_length: int, dtype: Number | None, base: Path | None
+) -> str:
     from referent import weights, zoo
     from referent.preparation import Preparation
 
@@ -108,17 +124,17 @@ def _official_to_referent(source: Path, target: Path, context_length: int, dtype
         preparation=Preparation.model_validate({"context_length": context_length}).model_dump(mode="json"),
         extra={"converted_from": source.name, "source_sha256": weights.sha256(source)},
     )
-    weights.write(target, _cast(tensors, dtype), header)
-    return f"{target}: {name}, {len(tensors)} tensors from the official checkpoint {source}"
+    _write(target, _cast(tensors, dtype), header, base)
+    return f"{target}: {name}, {_size(target)}, from the official checkpoint {source}"
 
 
-def _referent_to_official(source: Path, target: Path, dtype: Number | None) -> str:
+def _referent_to_official(source: Path, target: Path, dtype: Number | None, clip: Path | None) -> str:
     import torch
 
-    from referent import weights, zoo
+    from referent import zoo
     from referent.files import atomic_path
 
-    header, tensors = weights.read(source)
+    header, tensors = zoo.read(source, clip)
     config = zoo.config_of(header, source)
     official = zoo.FAMILIES[header.family].official.to_official(_cast(tensors, dtype or Number.fp32), config)
     with atomic_path(target) as temporary:
@@ -127,12 +143,29 @@ def _referent_to_official(source: Path, target: Path, dtype: Number | None) -> s
     return f"{target}: {len(official)} tensors under the official names, from {source}"
 
 
-def _referent_to_referent(source: Path, target: Path, dtype: Number | None) -> str:
-    from referent import weights
+def _referent_to_referent(
+    source: Path, target: Path, dtype: Number | None, clip: Path | None, base: Path | None
+) -> str:
+    from referent import adapters, weights, zoo
 
-    header, tensors = weights.read(source)
-    weights.write(target, _cast(tensors, dtype), header)
-    return f"{target}: {header.name}, {target.stat().st_size / 1e6:.1f} MB"
+    belongs = adapters.base_of(weights.read_header(source)) is not None
+    header, tensors = zoo.read(source, clip if belongs else None)
+    _write(target, _cast(tensors, dtype), header, base)
+    return f"{target}: {header.name}, {_size(target)}"
+
+
+def _write(target: Path, tensors: dict[str, Tensor], header: Header, base: Path | None) -> None:
+    """A whole model, or where there is a `base` the adapter of it."""
+    from referent import adapters, weights
+
+    if base is None:
+        weights.write(target, tensors, header)
+    else:
+        adapters.write(target, tensors, header, base)
+
+
+def _size(path: Path) -> str:
+    return f"{path.stat().st_size / 1e6:.1f} MB"
 
 
 def _clip_to_safetensors(source: Path, target: Path, dtype: Number | None) -> str:

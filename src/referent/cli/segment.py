@@ -39,6 +39,9 @@ def segment(
     ] = False,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, ...; CUDA when there is one.")] = None,
     dtype: Annotated[str, typer.Option(help="fp32 or bf16.")] = "fp32",
+    clip: Annotated[
+        Path | None, typer.Option(help="The CLIP file that an adapter belongs to; looked for when not given.")
+    ] = None,
 ) -> None:
     """Find what phrases point at in photographs.
 
@@ -52,7 +55,7 @@ def segment(
     sources = _sources(pictures)
     from referent.segmenter import load
 
-    segmenter = load(model, device=device, dtype=dtype)
+    segmenter = load(model, device=device, dtype=dtype, clip=clip)
     answers = Answers(out, segmenter.name, quiet=as_json)
     document = answer_all(segmenter, sources, repeat(phrases), answers)
     if as_json:
