@@ -50,7 +50,8 @@ class Stub:
     """A segmenter that knows its answers beforehand."""
 
     name = "stub"
-    preparation = SimpleNamespace(threshold=0.5, geometry="letterbox 416")
+    preparation = SimpleNamespace(threshold=0.5)
+    geometry = "letterbox 416"
     model = torch.nn.Identity()
     engine = SimpleNamespace(device=torch.device("cpu"), dtype=torch.float32)
 

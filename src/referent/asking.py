@@ -91,6 +91,11 @@ class AnySegmenter(ABC):
     def reference_kinds(self) -> frozenset[str]:
         """A subset of {"phrase", "example"}."""
 
+    @property
+    def geometry(self) -> str:
+        """How it looks at pictures, in the words of evaluation protocols (`Protocol.picture`)."""
+        return self.preparation.geometry
+
     @abstractmethod
     def _looked(self, images: Sequence[Image.Image], sources: Sequence[PictureSource]) -> AnyLook:
         """RGB pictures, encoded together, and what they were read from."""

@@ -28,6 +28,7 @@ class Stub:
 
     reply: Callable[[Path, str], Reply]
     threshold: float = 0.5
+    geometry: str = "letterbox 416"
     name: str = "stub"
     unreadable: frozenset[str] = frozenset()
     looked: Counter[str] = field(default_factory=Counter)
@@ -40,7 +41,7 @@ class Stub:
 
     @property
     def preparation(self) -> SimpleNamespace:
-        return SimpleNamespace(threshold=self.threshold, geometry="letterbox 416")
+        return SimpleNamespace(threshold=self.threshold)
 
     def look_at(self, picture: Path) -> SimpleNamespace:
         self.looked[picture.name] += 1

@@ -120,6 +120,9 @@ def test_the_result_says_where_its_numbers_are_not_made_as_the_published_ones():
     assert (scores["referent"].notes, scores["cris"].notes) == ((), ())
     picture, truth = scores["lavt"].notes
     assert picture == "picture: letterbox 416, the model's own; the published numbers of lavt are of squash 480"
+    squashing = evaluate(stub(geometry="squash 480"), dataset(), names).scores
+    assert len(squashing["cris"].notes) == 1
+    assert squashing["lavt"].notes == (truth,)
     assert truth.startswith("truth: no polygons are known")
 
 

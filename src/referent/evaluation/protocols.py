@@ -52,7 +52,7 @@ class Protocol:
         overlap: what pixels are that several polygons of one target cover, see `Sample.mask`.
         over: what the means are taken over.
         numbers: the numbers it gives, in this order.
-        picture: how the published numbers' pictures were prepared, in the words of `Preparation.geometry`; None where
+        picture: how the published numbers' pictures were prepared, in the words of a segmenter's `geometry`; None where
             the protocol leaves that to the model.
     """
 

@@ -269,7 +269,7 @@ class _Run:
         )
 
     def _notes(self, protocol: Protocol) -> Iterator[str]:
-        own = self._segmenter.preparation.geometry
+        own = self._segmenter.geometry
         if protocol.picture is not None and protocol.picture != own:
             yield f"picture: {own}, the model's own; the published numbers of {protocol.name} are of {protocol.picture}"
         if protocol.overlap == "once" and not any(sample.polygons for sample in self._samples):

@@ -89,6 +89,11 @@ class GroundingSegmenter(AnySegmenter):
         """Phrases only."""
         return frozenset({"phrase"})
 
+    @property
+    def geometry(self) -> str:
+        """Whatever its CLIPs see is cut out around a proposal."""
+        return "box proposals"
+
     def look_closely(self, picture: PictureSource) -> GroundingLook:
         """`look_at`, typed as what it is here: proposals and resolutions can be seen.
 
