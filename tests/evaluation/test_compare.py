@@ -185,7 +185,14 @@ def test_differing_settings_are_visible(tmp_path, both):
     settings = differences(open_saved([both[1], other]), replicates=0).parts[0].settings
     assert settings["threshold"] == ("0.5", "0.3")
     assert settings["weights"][1] == "f" * 12
+    assert "pictures missing" not in settings
     assert "torch" not in settings
+
+
+def test_what_makes_a_protocols_numbers_differ_from_the_published_is_said(tmp_path):
+    paths = [save(tmp_path, name, questions(), careful, protocols=("lavt",)) for name in ("a", "b")]
+    notes = differences(open_saved(paths), replicates=0).parts[0].notes
+    assert len([note for note in notes if note.startswith("protocol lavt, b: ")]) > 0
 
 
 def test_changed_data_is_refused(tmp_path, both):

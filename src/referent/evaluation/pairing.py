@@ -123,6 +123,7 @@ def _common_protocols(saved: list[Saved], asked: list[str]) -> tuple[tuple[Proto
             notes.append(f"protocol {name}: not compared, as its rules differ: {versions}")
             continue
         common.append(rules[0])
+        notes += [f"protocol {name}, {one.name}: {note}" for one in saved for note in one.result.scores[name].notes]
     if not common:
         raise DataError(f"no protocol to compare under: {'; '.join(notes)}")
     return tuple(common), notes
@@ -183,6 +184,7 @@ def _settings(saved: Saved) -> Mapping[str, str]:
         "limit": str(result.limit or "none"),
         "phrases": str(len(saved.predictions)),
         "pictures left out": str(len(result.failed)),
+        "pictures missing": str(result.missing.pictures),
         **{name: str(value) for name, value in result.machine.items()},
         **result.versions,
     }

@@ -38,9 +38,11 @@
     shown = cards.filter((card) => matches(card, want));
     const rank = orders[value.order] ?? orders[""];
     shown.sort((a, b) => rank(a) - rank(b));
-    for (const card of cards) card.hidden = true;
-    for (const card of shown) card.hidden = false;
-    main.append(...shown);
+    const wanted = new Set(shown);
+    for (const card of cards) card.hidden = !wanted.has(card);
+    // A card that is moved loses the focus, so none is moved without need.
+    const before = [...main.children].filter((card) => wanted.has(card));
+    if (shown.some((card, place) => card !== before[place])) main.append(...shown);
     for (const bin of document.querySelectorAll(".histogram g")) {
       bin.classList.toggle("out", Number(bin.dataset.high) <= low && low > 0 || Number(bin.dataset.low) >= high && high < 100);
     }
