@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,6 @@ import torch
 from PIL import Image
 
 import referent as rf
-from referent.encoders.clip_names import image_rows, text_rows
-from referent.encoders.keymap import prefixed, to_theirs
 from referent.errors import BadReferenceError, DataError, PictureError, WeightsError
 from referent.grounding.config import GroundingConfig, read_config
 from referent.grounding.load import put_together
@@ -214,22 +211,6 @@ def test_boxes_become_whole_pixels_inside_the_picture() -> None:
 def test_a_share_of_nothing_is_nothing() -> None:
     assert share(np.array([0.1, 0.3]), 1) == pytest.approx(0.75)
     assert share(np.array([np.nan, np.nan]), 0) == share(np.zeros(2), 0) == 0
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A configuration with everything that it names beside it."""
-    clip = resnet()
-    ours = {f"image.{name}": value for name, value in clip.image.state_dict().items() if "connect" not in name}
-    ours |= {f"text.{name}": value for name, value in clip.text.state_dict().items()}
-    rows = prefixed(image_rows(clip.image.config), ours="image.") + prefixed(text_rows(clip.text.config), ours="text.")
-    torch.save(to_theirs(ours, rows), tmp_path / "clip.pt")
-    boxes = {"picture": BOXES.tolist()}
-    (tmp_path / "boxes.json").write_text(json.dumps(boxes))
-    (tmp_path / "parses.jsonl").write_bytes(ORACLE.read_bytes())
-    (tmp_path / "mine.yaml").write_text("clips: [clip.pt]\nparser: parses.jsonl\nproposals: boxes.json\n")
-    picture().save(tmp_path / "picture.png")
-    return tmp_path
 
 
 def test_a_system_loads_from_its_yaml_file_with_the_files_beside_it(folder: Path) -> None:

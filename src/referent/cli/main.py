@@ -15,6 +15,7 @@ from referent.cli.demo import demo
 from referent.cli.describe import describe
 from referent.cli.evaluate import evaluate
 from referent.cli.exit_codes import INTERRUPTED, WRONG_CALL
+from referent.cli.explain import explain
 from referent.cli.look import look
 from referent.cli.models import models
 from referent.cli.scenes import scenes
@@ -30,7 +31,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for verb in (segment, models, convert, describe, scenes, train, evaluate, compare, look, demo):
+for verb in (segment, models, convert, describe, scenes, train, evaluate, compare, look, explain, demo):
     app.command()(verb)
 app.add_typer(data, name="data")
 

@@ -28,7 +28,8 @@ NEED_A_PARSER: tuple[Method, ...] = ("reclip", "ips-head")
 
 
 class GroundingConfig(BaseModel):
-    """One grounding system. The defaults are the published ReCLIP.
+    """One grounding system. The defaults are the published ReCLIP, but for parser and proposals, which need nothing
+    but this package.
 
     Attributes:
         name: printed in answers and results, with the mode of the resolver and where parses and proposals are from.
@@ -40,7 +41,7 @@ class GroundingConfig(BaseModel):
         sigma: of the blur in pixels.
         mode: "compat", the official resolver with its defects, or "fixed".
         settings: fields of `ResolverSettings` that differ from the mode's.
-        parser: an installed spaCy pipeline or its folder, or a .jsonl file of parses.
+        parser: "pocket", the one in the package; an installed spaCy pipeline or its folder; a .jsonl file of parses.
         proposals: a .json file of boxes (see `from_file`); a segmenter of ours by zoo name or .safetensors file, whose
             masks are taken; "sam" for everything that `sam` finds; else a detector for `transformers`, hub id or
             folder.
@@ -62,7 +63,7 @@ class GroundingConfig(BaseModel):
     sigma: int = Field(BLUR_SIGMA, gt=0)
     mode: Literal["compat", "fixed"] = "compat"
     settings: dict[str, Any] = {}
-    parser: str = "en_core_web_sm"
+    parser: str = "pocket"
     proposals: str = "cris-pocket"
     min_score: float | None = Field(None, ge=0, le=1)
     labels: Annotated[tuple[str, ...], Field(min_length=1)] = ("object",)

@@ -42,7 +42,8 @@ def put_together(
 
 
 def open_parser(name: str) -> Parser:
-    """The parser that a name means: a .jsonl file of parses, else a spaCy pipeline by name or folder.
+    """The parser that a name means: "pocket" the one in the package, a .jsonl file of parses, else a spaCy pipeline by
+    name or folder.
 
     Raises:
         DataError: no such parser.
@@ -51,6 +52,10 @@ def open_parser(name: str) -> Parser:
         from referent.parsing.precomputed import PrecomputedParses
 
         return PrecomputedParses(name)
+    if name == "pocket":
+        from referent.parsing.pocket import pocket_parser
+
+        return pocket_parser()
     from referent.parsing.spacy_pipeline import load_spacy
 
     return load_spacy(name)
