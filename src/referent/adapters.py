@@ -76,10 +76,10 @@ def write(path: Path, state: Mapping[str, Tensor], header: weights.Header, sourc
         WeightsError: `source` cannot be used, or its encoders are not those of the model.
         OSError: as `weights.write`.
     """
-    lent = _lent(source)
+    given = lent(source)
     other = [
         name
-        for name, value in lent.items()
+        for name, value in given.items()
         if name not in state
         or state[name].shape != value.shape
         or not torch.equal(state[name].cpu(), value.to(state[name].dtype))
@@ -89,8 +89,8 @@ def write(path: Path, state: Mapping[str, Tensor], header: weights.Header, sourc
             f"{source}: not the encoders of this model: {listed(other)} differ. An adapter needs the very weights that "
             "the training started from, and encoders that were frozen"
         )
-    base = Base(source.name, weights.sha256(source), _digest(lent))
-    rest = {name: value for name, value in state.items() if name not in lent}
+    base = Base(source.name, weights.sha256(source), _digest(given))
+    rest = {name: value for name, value in state.items() if name not in given}
     weights.write(path, rest, replace(header, extra={**header.extra, KEY: asdict(base)}))
 
 
@@ -113,16 +113,16 @@ def completed(
     if not source.is_file():
         found = "a folder" if source.is_dir() else "nothing"
         raise WeightsError(f"{source}: expected the file of {base.name}, found {found}")
-    lent = _lent(source)
-    if weights.sha256(source) != base.sha256 and _digest(lent) != base.tensors:
+    given = lent(source)
+    if weights.sha256(source) != base.sha256 and _digest(given) != base.tensors:
         raise WeightsError(
             f"{path}: an adapter of {base.name} (sha256 {base.sha256[:_DIGITS]}...); {source} holds other weights "
             f"(sha256 {weights.sha256(source)[:_DIGITS]}...)"
         )
-    both = lent.keys() & tensors.keys()
+    both = given.keys() & tensors.keys()
     if both:
         raise WeightsError(f"{path}: an adapter of {base.name} that also holds parts of it: {listed(both)}")
-    return {**lent, **tensors}
+    return {**given, **tensors}
 
 
 def find(path: Path, base: Base, packaged: Mapping[str, Path]) -> Path:
@@ -147,8 +147,12 @@ def find(path: Path, base: Base, packaged: Mapping[str, Path]) -> Path:
     )
 
 
-def _lent(source: Path) -> dict[str, Tensor]:
-    """What a base lends, under a model's names."""
+def lent(source: Path) -> dict[str, Tensor]:
+    """What a base lends to its adapters: tensors by a model's names, float32.
+
+    Raises:
+        WeightsError: neither a CLIP nor a weight file of referent with encoders.
+    """
     tensors = _encoders(source)
     return {name: value for name, value in tensors.items() if name.rpartition(".")[2] not in _OWN}
 

@@ -83,12 +83,6 @@ class TestETRIS(ModelTester):
     }
     official = (from_official, to_official)
     official_configurations = ("official resnet", "official vit")
-    padding_is_read = True
-
-    def test_more_padding_changes_nothing_unless_the_published_system_reads_it(self, configuration: str) -> None:
-        if configuration == "without Bridgers":
-            pytest.skip("only Bridgers read padding")
-        super().test_more_padding_changes_nothing_unless_the_published_system_reads_it(configuration)
 
 
 def tiny(name: str = "resnet") -> ETRIS:

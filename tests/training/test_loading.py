@@ -98,3 +98,11 @@ def test_cris_answers_the_same_for_cut_tokens() -> None:
     with torch.inference_mode():
         whole, cut = (model(Batch.paired(image, given)).logits for given in (tokens, trim(tokens)))
     assert torch.allclose(whole, cut, atol=1e-5)
+
+
+def test_token_windows_stay_whole_for_a_model_that_reads_padding(data: Path) -> None:
+    samples = open_dataset(data, "train").samples
+    items = gather(samples, "picture", 2)
+    for trimmed in (True, False):
+        made = Batches(items, Order((len(items),), (1.0,), 4, 0), PREPARATION, None, 1, trimmed)
+        assert (made[0, 0].tokens.shape[1] == PREPARATION.context_length) is not trimmed

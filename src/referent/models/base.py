@@ -93,6 +93,8 @@ class SegmentationModel(nn.Module, ABC):
     reference_kinds: frozenset[str] = frozenset({"phrase"})
     # Whether batch norms whose parameters are frozen go on following the batches in training.
     drifting_statistics: bool = False
+    # Whether padding changes the answer, so that phrases must be padded as they were in training.
+    reads_padding: bool = False
 
     @abstractmethod
     def look_at(self, image: Tensor) -> tuple[Tensor, ...]:

@@ -2,7 +2,8 @@
 
 What costs a worker time is the size of a picture (decoding, warping it and its masks), and what costs the text
 encoder time is the longest phrase of a batch. Both differ from item to item by an order of magnitude, so a step's items
-are dealt to the processes and accumulation passes by cost, and the token window is cut to the longest phrase present.
+are dealt to the processes and accumulation passes by cost, and the token window is cut to the longest phrase present,
+unless the model reads padding.
 """
 
 from __future__ import annotations
@@ -89,6 +90,7 @@ class Batches(TorchDataset[Batch]):
         preparation: pictures, masks and phrases to tensors.
         augment: changes picture, masks and phrases together before preparation, or None.
         parts: batches a step is cut into: processes x accumulation passes.
+        trimmed: cut token windows to the longest phrase present; not for a model that reads padding.
     """
 
     def __init__(
@@ -98,9 +100,10 @@ class Batches(TorchDataset[Batch]):
         preparation: Preparation,
         augment: Augmentation | None,
         parts: int,
+        trimmed: bool = True,
     ) -> None:
         self.items, self.order, self.preparation = items, order, preparation
-        self.augment, self.parts = augment, parts
+        self.augment, self.parts, self.trimmed = augment, parts, trimmed
 
     def __getitem__(self, key: tuple[int, int]) -> Batch:
         step, part = key
@@ -108,9 +111,10 @@ class Batches(TorchDataset[Batch]):
         hand = deal([self.items[visit.item].cost for visit in visits], self.parts)[part]
         loaded = [self._load(visits[position]) for position in hand]
         counts = torch.tensor([len(ids) for _, _, _, ids in loaded])
+        tokens = torch.cat([tokens for _, tokens, _, _ in loaded])
         return Batch(
             image=torch.stack([image for image, _, _, _ in loaded]),
-            tokens=trim(torch.cat([tokens for _, tokens, _, _ in loaded])),
+            tokens=trim(tokens) if self.trimmed else tokens,
             picture=torch.repeat_interleave(torch.arange(len(loaded)), counts),
             target=torch.cat([target for _, _, target, _ in loaded]),
             ids=tuple(name for _, _, _, ids in loaded for name in ids),
@@ -133,8 +137,8 @@ class Batches(TorchDataset[Batch]):
 def trim(tokens: Tensor) -> Tensor:
     """Token windows cut to the longest phrase: (N, L) int64 to (N, shorter L).
 
-    Padding (0) stands at the end, and no model's answer depends on it: CLIP's text encoder is causal and the decoders
-    mask it.
+    Padding (0) stands at the end, and few models' answers depend on it (`SegmentationModel.reads_padding`): CLIP's text
+    encoder is causal and the decoders mask it.
     """
     used = int((tokens != 0).any(dim=0).nonzero().max()) + 1
     return tokens[:, :used]

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 from pydantic import BaseModel, ValidationError
 from torch import nn
 
-from referent import zoo
+from referent import adapters, zoo
 from referent.data.augment import Augment
 from referent.data.loading import open_dataset
 from referent.data.sample import Dataset, Sample
-from referent.errors import RecipeError
+from referent.errors import RecipeError, listed
 from referent.models.base import SegmentationModel
 from referent.preparation import Preparation
 from referent.training.auxiliary import Auxiliary, build_auxiliary
@@ -144,6 +145,8 @@ def make_plan(recipe: Recipe, start: bool = True) -> Plan:
     if start:
         start_from(model, recipe.start, recipe.model.family)
     freeze(model, recipe.optimiser.frozen)
+    if recipe.model.adapter and recipe.start.clip is not None:
+        _check_frozen(model, recipe.start.clip)
     total = recipe.steps if recipe.steps is not None else (recipe.epochs or 0) * order.steps_per_epoch
     return Plan(
         recipe=recipe,
@@ -156,6 +159,16 @@ def make_plan(recipe: Recipe, start: bool = True) -> Plan:
         order=order,
         total=total,
     )
+
+
+def _check_frozen(model: SegmentationModel, clip: Path) -> None:
+    lent = adapters.lent(clip)
+    moved = [name for name, parameter in model.named_parameters() if parameter.requires_grad and name in lent]
+    if moved:
+        raise RecipeError(
+            f"model.adapter: {listed(moved)} would be trained, but an adapter leaves to {clip} all that this file "
+            "holds; freeze them (model.config.tuning, optimiser.frozen), or set model.adapter=false"
+        )
 
 
 def model_config(recipe: Recipe, config: type[BaseModel]) -> BaseModel:

@@ -35,12 +35,15 @@ class ModelChoice(Part):
         preset: a named configuration of the family ("r50"), or None to start from the family's defaults.
         config: settings of the family's configuration, laid over the preset.
         name: what the trained weights call themselves.
+        adapter: write the weights as an adapter of `start.clip`, whose encoders are then frozen but for positional
+            tables.
     """
 
     family: str
     preset: str | None = None
     config: dict[str, Any] = Field(default_factory=dict)
     name: str = "trained"
+    adapter: bool = False
 
 
 class Start(Part):
@@ -240,6 +243,12 @@ class Recipe(Part):
     keep: int = Field(default=2, gt=0)
     tensorboard: bool = False
     output: Path
+
+    @model_validator(mode="after")
+    def _adapter_of_something(self) -> Recipe:
+        if self.model.adapter and self.start.clip is None:
+            raise ValueError("`model.adapter` needs `start.clip`, the file that the adapter belongs to")
+        return self
 
     @model_validator(mode="after")
     def _one_length(self) -> Recipe:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from referent import weights, zoo
+from referent import adapters, weights, zoo
 from referent.errors import TrainingError
 from referent.files import atomic_path
 from referent.models.base import SegmentationModel
@@ -77,13 +77,17 @@ class Results:
         """The weights as a file that `referent.load` takes.
 
         Raises:
+            WeightsError: the file that an adapter belongs to has changed.
             TrainingError: the disk is full; an earlier file of that name is untouched.
         """
         path = self.recipe.output / name
         extra = {"training": {"step": step, "recipe": self.recipe.plain()}}
         header = zoo.header(model, self.plan.preparation, self.recipe.model.name, extra)
         try:
-            weights.write(path, model.state_dict(), header)
+            if self.recipe.model.adapter and self.recipe.start.clip is not None:
+                adapters.write(path, model.state_dict(), header, self.recipe.start.clip)
+            else:
+                weights.write(path, model.state_dict(), header)
         except OSError as error:
             raise _unwritable(path, error) from error
         return path

@@ -38,6 +38,7 @@ class ETRIS(SegmentationModel):
         super().__init__()
         self.config = config
         self.drifting_statistics = config.statistics == "drifting"
+        self.reads_padding = bool(config.bridger.places)
         self.image_encoder = build_image_encoder(config.image)
         self.text_encoder = CLIPTextEncoder(config.text)
         encoder, state_width, width = self.image_encoder, config.text.embed, config.neck.width
