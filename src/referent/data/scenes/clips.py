@@ -68,7 +68,7 @@ def sample_clip(seed: int, index: int, size: tuple[int, int] = (256, 256)) -> Cl
 def _attempt(random: Random, size: tuple[int, int]) -> Clip | None:
     """Things whose tracks never touch, or None."""
     # From as far up as usual, one would look over the hider.
-    camera = replace(sample_camera(random), elevation=random.uniform(0.3, 0.38), aim=(0.0, 0.0, 0.8))
+    camera = replace(sample_camera(random), elevation=random.uniform(0.3, 0.38), aim=(0.0, 0.0, 0.6))
     lamp = sample_lamp(random)
     hider, hidden, visitor, *others = sample_looks(random, random.randint(4, 6))
     looks = [

@@ -22,8 +22,8 @@ FAR = (0.60, 0.61, 0.63)
 FADES = 11.0, 34.0
 LAMP, SKY = 0.92, 0.44
 """Strengths: of the lamp on what faces it in the middle of the plane, and of the sky on what faces up."""
-LAMP_RADIUS, LAMP_POINTS = 0.75, 5
-PENUMBRA = 0.5
+LAMP_RADIUS, LAMP_POINTS = 0.6, 5
+PENUMBRA = 0.8
 """A ray this far inside a thing, in half heights, is wholly dark: so nobody sees that the lamp is a few points."""
 FOOT_SHADE, FOOT_WIDTH = 0.5, 0.55
 """Which share of the sky a thing's foot takes from the plane beside it, and how far (in half heights) that reaches."""

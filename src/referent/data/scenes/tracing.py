@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,15 +91,8 @@ def places(pixels: slice, samples: int) -> Floats:
 
 def box_of_corners(thing: Thing, camera: Camera, size: tuple[int, int]) -> tuple[float, float, float, float]:
     """x0, y0, x1, y1 in pixels, which may lie outside the picture: no smaller than what the thing covers."""
-    x, y, _ = thing.centre
-    corners = np.array(
-        [
-            (x + dx * thing.reach, y + dy * thing.reach, z)
-            for dx in (-1, 1)
-            for dy in (-1, 1)
-            for z in (0.0, 2 * thing.half)
-        ]
-    )
+    sides = [(place - thing.reach, place + thing.reach) for place in (thing.x, thing.y)]
+    corners = np.array(list(product(*sides, (0.0, 2 * thing.half))))
     seen = camera.project(corners, size)
     return float(seen[:, 0].min()), float(seen[:, 1].min()), float(seen[:, 0].max()), float(seen[:, 1].max())
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -56,12 +57,12 @@ class Thing:
     y: float
     turn: float = 0.0
 
-    @property
+    @cached_property
     def half(self) -> float:
         """Half its height; half its side or its radius too."""
         return RADIUS[self.look.size] * (CUBE if self.look.shape == "cube" else 1.0)
 
-    @property
+    @cached_property
     def reach(self) -> float:
         """Radius of the circle on the plane that it stays within."""
         return self.half * (math.sqrt(2) if self.look.shape == "cube" else 1.0)
@@ -88,21 +89,21 @@ class Camera:
     elevation: float = 0.48
     distance: float = 11.0
     aim: tuple[float, float, float] = (0.0, 0.0, 0.35)
-    focal: float = 1.35
+    focal: float = 1.5
 
     @property
     def ahead(self) -> tuple[float, float]:
         """The direction in the plane that leads away from the camera; a unit vector."""
         return math.sin(self.azimuth), math.cos(self.azimuth)
 
-    @property
+    @cached_property
     def axes(self) -> NDArray[np.float64]:
         """(3, 3): unit vectors to the right, up and forward, in the world."""
         x, y = self.ahead
         sine, cosine = math.sin(self.elevation), math.cos(self.elevation)
         return np.array([[y, -x, 0.0], [x * sine, y * sine, cosine], [x * cosine, y * cosine, -sine]])
 
-    @property
+    @cached_property
     def position(self) -> NDArray[np.float64]:
         """(3,), in the world."""
         place: NDArray[np.float64] = np.array(self.aim) - self.distance * self.axes[2]
