@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from referent.data.loading import open_dataset
+from referent.data.sample import Missing
 from referent.errors import DataError
 
 LINE = {"image": "one.png", "phrase": "the cat", "mask": None}
@@ -65,6 +66,34 @@ def test_a_missing_file_or_a_folder_is_named(tmp_path: Path) -> None:
         open_dataset(tmp_path / "gone.json")
     with pytest.raises(DataError, match=r"expected a COCO or \.jsonl file, or the folder of a published data set"):
         open_dataset(tmp_path)
+
+
+def test_missing_pictures_are_counted_where_they_may_be_missing(coco_file: Callable[..., Path], tmp_path: Path) -> None:
+    path = coco_file()
+    (tmp_path / "one.png").unlink()
+    with pytest.raises(DataError, match=r"image 1: no such file: \S+one\.png"):
+        open_dataset(path)
+    dataset = open_dataset(path, allow_missing=True)
+    assert [sample.id for sample in dataset.samples] == ["12.0"]
+    assert dataset.missing == Missing(pictures=1, phrases=5)
+    assert dataset.problems == ()
+    assert open_dataset(path, "val", allow_missing=True).missing == Missing()
+    with pytest.raises(DataError, match="no usable samples in split 'train': 1 pictures are missing"):
+        open_dataset(path, "train", allow_missing=True)
+
+
+def test_lines_about_missing_pictures_are_counted_but_missing_masks_are_mistakes(
+    lines_file: Callable[..., Path], tmp_path: Path
+) -> None:
+    path = lines_file(LINE, {**LINE, "image": "gone.png"}, {**LINE, "image": "gone.png"})
+    with pytest.raises(DataError, match=r"line 2: no such file: \S+gone\.png"):
+        open_dataset(path)
+    dataset = open_dataset(path, allow_missing=True)
+    assert (len(dataset.samples), dataset.missing) == (1, Missing(pictures=1, phrases=2))
+    path = lines_file({**LINE, "mask": "mask.png"})
+    (tmp_path / "mask.png").unlink()
+    with pytest.raises(DataError, match=r"line 1: no such file: \S+mask\.png"):
+        open_dataset(path, allow_missing=True)
 
 
 def test_an_empty_jsonl_file_has_no_samples(tmp_path: Path) -> None:

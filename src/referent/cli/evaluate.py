@@ -40,7 +40,7 @@ def evaluate(
     ] = None,
     allow_missing: Annotated[
         bool,
-        typer.Option("--allow-missing", help="Go on without missing pictures of a published data set, and count them."),
+        typer.Option("--allow-missing", help="Go on where pictures are missing, and count them in the result."),
     ] = False,
     raw: Annotated[
         bool, typer.Option("--raw", help="Ask a published data set's sentences as they were typed, not as cleaned.")

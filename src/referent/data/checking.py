@@ -13,6 +13,11 @@ from referent.errors import DataError
 
 OnProblem: TypeAlias = Literal["raise", "skip"]
 
+
+class MissingFileError(DataError):
+    """A file that another names is not there."""
+
+
 LISTED = 20
 """Problems an error message lists; it counts the rest."""
 
@@ -98,7 +103,8 @@ def find_file(name: Any, folders: Sequence[Path]) -> Path:
     """The file of this name in the first folder that has it.
 
     Raises:
-        DataError: `name` is no text, or no folder has it.
+        MissingFileError: no folder has it.
+        DataError: `name` is no text.
     """
     if not isinstance(name, str) or not name:
         raise DataError(f"file name: expected text, found {name!r}")
@@ -106,4 +112,4 @@ def find_file(name: Any, folders: Sequence[Path]) -> Path:
         if os.path.isfile(folder / name):  # noqa: PTH113  (unlike Path.is_file it never raises)
             return folder / name
     others = "".join(f", nor in {folder}" for folder in folders[1:])
-    raise DataError(f"no such file: {folders[0] / name}{others}")
+    raise MissingFileError(f"no such file: {folders[0] / name}{others}")

@@ -55,8 +55,9 @@ def parse_coco(
     split: str | None = None,
     pictures: Path | None = None,
     on_problem: OnProblem = "raise",
+    allow_missing: bool = False,
 ) -> Coco:
-    """`read_coco` of JSON already parsed."""
+    """`read_coco` of JSON already parsed; with `allow_missing` pictures may be missing (`Coco.missing`)."""
     if not isinstance(content, dict):
         raise DataError(f"{path}: expected a COCO object, found a JSON {type(content).__name__}")
     for key in ("images", "annotations", "categories"):
@@ -64,7 +65,7 @@ def parse_coco(
             raise DataError(f"{path}: expected a COCO file with a list `{key}`, found {kind_of(content.get(key))}")
     if not isinstance(content.get("phrases", []), list):
         raise DataError(f"{path}: `phrases`: expected a list, found {kind_of(content['phrases'])}")
-    reader = CocoReader(path, Problems(path, on_problem))
+    reader = CocoReader(path, Problems(path, on_problem), allow_missing)
     folder = path.resolve().parent
     reader.read_categories(content["categories"])
     folders = (pictures.resolve(),) if pictures else (folder, folder / "images")
@@ -83,6 +84,7 @@ def parse_coco(
         tuple(reader.phrases.values()),
         reader.problems.settle(),
         content,
+        reader.missing,
     )
 
 
@@ -97,12 +99,12 @@ def coco_dataset(coco: Coco) -> Dataset:
         DataError: no phrases at all.
     """
     samples = list(_samples(coco))
-    if not samples and not coco.problems:
+    if not samples and not coco.problems and not coco.missing.pictures:
         raise DataError(
             f"{coco.path}: no phrases: expected `phrases` on the annotations or at the top level; "
             "`referent describe` writes them"
         )
-    return Dataset(f"{coco.path.resolve().parent.name}/{coco.path.name}", samples, coco.problems)
+    return Dataset(f"{coco.path.resolve().parent.name}/{coco.path.name}", samples, coco.problems, coco.missing)
 
 
 def _samples(coco: Coco) -> Iterator[Sample]:

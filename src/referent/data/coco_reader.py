@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from referent.data.checking import Problems, find_file, kind_of
+from referent.data.checking import MissingFileError, Problems, find_file, kind_of
 from referent.data.coco_records import DEFAULT_SPLIT, CocoAnnotation, CocoImage, CocoPhrase
+from referent.data.sample import Missing
 from referent.errors import BadReferenceError, DataError, PictureError
 from referent.picture import picture_size
 from referent.reference import Phrase
@@ -15,10 +16,16 @@ from referent.rle import BadMaskError, read_polygon, read_segmentation
 
 
 class CocoReader:
-    """Reads the lists of one file in turn, each checked against those before it."""
+    """Reads the lists of one file in turn, each checked against those before it.
 
-    def __init__(self, path: Path, problems: Problems) -> None:
-        self.path, self.problems = path, problems
+    Args:
+        path: of the file.
+        problems: takes what is wrong.
+        allow_missing: a picture that is not there is no problem; what is said of it is left out and counted.
+    """
+
+    def __init__(self, path: Path, problems: Problems, allow_missing: bool = False) -> None:
+        self.path, self.problems, self.allow_missing = path, problems, allow_missing
         self.categories: dict[int, str] = {}
         self.images: dict[int, CocoImage] = {}
         self.annotations: dict[int, CocoAnnotation] = {}
@@ -26,6 +33,13 @@ class CocoReader:
         # Records that stand in the file but are left out: what refers to them is left out without a further word.
         self._other_images: set[int] = set()
         self._other_annotations: set[int] = set()
+        self._without_picture: set[int] = set()
+        self._phrases_without_picture = 0
+
+    @property
+    def missing(self) -> Missing:
+        """What was left out for want of its pictures, after all lists are read."""
+        return Missing(len(self._without_picture), self._phrases_without_picture)
 
     def read_categories(self, records: list[Any]) -> None:
         """`categories`: id and name."""
@@ -48,7 +62,10 @@ class CocoReader:
             try:
                 self.images[number] = _image(record, number, own, folders)
             except (DataError, PictureError) as error:
-                self.problems.add(f"image {number}", str(error))
+                if self.allow_missing and isinstance(error, MissingFileError):
+                    self._without_picture.add(number)
+                else:
+                    self.problems.add(f"image {number}", str(error))
                 self._other_images.add(number)
         if split is not None and split not in splits:
             raise DataError(f"{self.path}: no split {split!r}; there are: {', '.join(splits) or 'no pictures at all'}")
@@ -59,6 +76,8 @@ class CocoReader:
             image_id = record.get("image_id")
             if _among(self._other_images, image_id):
                 self._other_annotations.add(number)
+                if image_id in self._without_picture and isinstance(record.get("phrases"), list):
+                    self._phrases_without_picture += len(record["phrases"])
                 continue
             try:
                 self.annotations[number] = self._annotation(record, number, image_id)
@@ -103,6 +122,7 @@ class CocoReader:
             raise DataError("expected an object with an `id`")
         image_id, numbers, tags = record.get("image_id"), record.get("annotation_ids"), record.get("tags", {})
         if _among(self._other_images, image_id):
+            self._phrases_without_picture += image_id in self._without_picture
             return None
         image = _looked_up(self.images, image_id)
         if image is None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from referent.data.sample import Missing
 from referent.rle import RLE, Polygons
 
 DEFAULT_SPLIT = "train"
@@ -60,6 +61,7 @@ class Coco:
         phrases: of the top-level list.
         problems: what was left out (with `on_problem="skip"`).
         content: the file's JSON as it stood, fields unknown here included.
+        missing: what was left out for want of its pictures (with `allow_missing`).
     """
 
     path: Path
@@ -70,3 +72,4 @@ class Coco:
     phrases: tuple[CocoPhrase, ...]
     problems: tuple[str, ...]
     content: Mapping[str, Any]
+    missing: Missing = field(default_factory=Missing)

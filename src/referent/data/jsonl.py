@@ -11,12 +11,13 @@ named relative to the .jsonl file.
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from referent.data.checking import OnProblem, Problems, find_file, parse_json, read_text
+from referent.data.checking import MissingFileError, OnProblem, Problems, find_file, parse_json, read_text
 from referent.data.coco_records import DEFAULT_SPLIT
-from referent.data.sample import Dataset, Sample
+from referent.data.sample import Dataset, Missing, Sample
 from referent.errors import DataError, ReferentError
 from referent.picture import picture_size, read_mask
 from referent.reference import Phrase, Reference
@@ -24,7 +25,12 @@ from referent.rle import RLE, BadMaskError, encode, read_segmentation
 
 
 def read_jsonl(
-    path: Path, *, split: str | None = None, pictures: Path | None = None, on_problem: OnProblem = "raise"
+    path: Path,
+    *,
+    split: str | None = None,
+    pictures: Path | None = None,
+    on_problem: OnProblem = "raise",
+    allow_missing: bool = False,
 ) -> Dataset:
     """A .jsonl file, checked throughout; mask files are read, of pictures only the headers.
 
@@ -34,6 +40,7 @@ def read_jsonl(
         pictures: folder of the pictures; otherwise the file's own, then `images/` in it. Masks are always looked for
             in the file's own folder, then in `masks/` in it.
         on_problem: "raise", or "skip" to leave out wrong lines and go on (`problems`, and a warning in the log).
+        allow_missing: pictures may be missing; lines about them are left out and counted in `Dataset.missing`.
 
     Raises:
         DataError: no such split, or, unless skipped, the list of all that is wrong, by line.
@@ -46,6 +53,7 @@ def read_jsonl(
     problems = Problems(path, on_problem)
     samples: dict[str, Sample] = {}
     splits: dict[str, None] = {}
+    without_picture: Counter[str] = Counter()
     for number, line in enumerate(read_text(path).split("\n"), 1):
         if not line.strip():
             continue
@@ -61,11 +69,19 @@ def read_jsonl(
                 raise DataError(f"duplicate id {sample.id!r}")
             samples[sample.id] = sample
         except (ReferentError, BadMaskError) as error:
-            problems.add(where, str(error))
+            if allow_missing and isinstance(error, _NoPictureError):
+                without_picture[record["image"]] += 1
+            else:
+                problems.add(where, str(error))
     found = problems.settle()
     if split is not None and split not in splits:
         raise DataError(f"{path}: no split {split!r}; there are: {', '.join(splits) or 'no lines at all'}")
-    return Dataset(f"{folder.name}/{path.name}", list(samples.values()), found)
+    missing = Missing(len(without_picture), without_picture.total())
+    return Dataset(f"{folder.name}/{path.name}", list(samples.values()), found, missing)
+
+
+class _NoPictureError(DataError):
+    """The picture of a line is not there."""
 
 
 class _Lines:
@@ -90,7 +106,10 @@ class _Lines:
         return Sample(str(name), picture, size, reference, targets, split, {key: str(tags[key]) for key in tags})
 
     def _picture(self, name: Any) -> tuple[Path, tuple[int, int]]:
-        path = find_file(name, self.picture_folders)
+        try:
+            path = find_file(name, self.picture_folders)
+        except MissingFileError as error:
+            raise _NoPictureError(str(error)) from None
         if path not in self._sizes:
             self._sizes[path] = picture_size(path)
         return path, self._sizes[path]

@@ -34,7 +34,8 @@ def open_dataset(
             places in docs/data.md.
         on_problem: "raise", or "skip" to leave out what is wrong and go on, with a warning in the log.
         wording: which text of a published data set's sentences; other files have one.
-        allow_missing: whether pictures of a published data set may be missing; they are counted in `Dataset.missing`.
+        allow_missing: whether pictures may be missing; what is about them is left out and counted in
+            `Dataset.missing`.
 
     Raises:
         DataError: no such data, no such split, no samples, missing pictures, or a list of all that is wrong.
@@ -50,13 +51,16 @@ def open_dataset(
             allow_missing=allow_missing,
         )
     else:
-        dataset = _open_file(path, split, pictures, on_problem)
+        dataset = _open_file(path, split, pictures, on_problem, allow_missing)
     if not dataset.samples:
-        raise DataError(f"{path}: no usable samples" + (f" in split {split!r}" if split else ""))
+        missing = f": {dataset.missing.pictures} pictures are missing" if dataset.missing.pictures else ""
+        raise DataError(f"{path}: no usable samples" + (f" in split {split!r}" if split else "") + missing)
     return dataset
 
 
-def _open_file(path: Path, split: str | None, pictures: Path | None, on_problem: OnProblem) -> Dataset:
+def _open_file(
+    path: Path, split: str | None, pictures: Path | None, on_problem: OnProblem, allow_missing: bool
+) -> Dataset:
     if path.is_dir():
         raise DataError(
             f"{path}: expected a COCO or .jsonl file, or the folder of a published data set (with refs(...).p, "
@@ -64,9 +68,11 @@ def _open_file(path: Path, split: str | None, pictures: Path | None, on_problem:
         )
     text = read_text(path)
     if _is_lines(text, path):
-        return read_jsonl(path, split=split, pictures=pictures, on_problem=on_problem)
+        return read_jsonl(path, split=split, pictures=pictures, on_problem=on_problem, allow_missing=allow_missing)
     content = parse_json(text, str(path))
-    return coco_dataset(parse_coco(content, path, split=split, pictures=pictures, on_problem=on_problem))
+    return coco_dataset(
+        parse_coco(content, path, split=split, pictures=pictures, on_problem=on_problem, allow_missing=allow_missing)
+    )
 
 
 def _is_lines(text: str, path: Path) -> bool:

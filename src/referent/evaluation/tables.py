@@ -13,7 +13,7 @@ two versions of one protocol do not stand in one table.
 
     <!-- table: protocols -->
 
-is the table of the rules of all protocols.
+is the table of the rules of all protocols; `published counts` and `published sources` are those of the data sets.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ import json
 import re
 import shlex
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from referent.data.published import tables as published
 from referent.errors import DataError, ReferentError
 from referent.evaluation.protocol_table import rules
 from referent.evaluation.protocols import PROTOCOLS
@@ -35,6 +36,11 @@ from referent.files import atomic_write
 
 MARKER = re.compile(r"^<!-- table: (?P<options>.*?) -->\n(?P<body>.*?)^<!-- end table -->$", re.MULTILINE | re.DOTALL)
 CODE = ("command",)
+NAMED: Mapping[str, Callable[[], str]] = {
+    "protocols": lambda: rules(PROTOCOLS.values()),
+    "published counts": published.counts,
+    "published sources": published.sources,
+}
 
 
 def fill(text: str, root: Path) -> str:
@@ -88,8 +94,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _table(options: str, root: Path) -> str:
-    if options.strip() == "protocols":
-        return rules(PROTOCOLS.values())
+    if options.strip() in NAMED:
+        return NAMED[options.strip()]()
     given = _options(options)
     columns = [_column(text) for text in given["columns"].split(",")]
     protocols = [name.strip() for name in given["protocol"].split(",")] if "protocol" in given else [None]

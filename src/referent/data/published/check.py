@@ -98,9 +98,11 @@ def check(root: Path, pictures: Path | None = None) -> Iterator[Finding]:
 
 
 def absent(root: Path) -> list[Source]:
-    """The published data sets of which `root` has no folder."""
-    names = {root.resolve().name, *(item.name for item in root.iterdir() if item.is_dir())}
-    there = {source.name for name in names if (source := source_of(name)) is not None}
+    """The published data sets of which `root` has no folder; none of them where `root` is a data set itself."""
+    if find_layout(root):
+        return []
+    folders = (item.name for item in root.iterdir() if item.is_dir())
+    there = {source.name for name in folders if (source := source_of(name)) is not None}
     return [source for source in SOURCES.values() if source.name not in there]
 
 

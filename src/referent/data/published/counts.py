@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-TFDS = "refs and pictures: TensorFlow Datasets' catalogue, ref_coco (refs also in CRIS's loader)"
-SENTENCES = "sentences: ReCLIP (Subramanian et al., ACL 2022); those of train as commonly quoted"
-QUOTED = "sentences as commonly quoted"
-REFGTA = "ReCLIP (Subramanian et al., ACL 2022)"
-PHRASECUT = "the data set's README"
+TFDS = "TensorFlow Datasets"
+"""Refs and pictures, in the catalogue's page of ref_coco. The refs are the lengths in CRIS's loader too."""
+
+RECLIP = "ReCLIP"
+"""Sentences: Subramanian et al., ACL 2022."""
+
+QUOTED = "quoted"
+"""Sentences as they are commonly quoted; not traced to a publication."""
+
+README = "its README"
 
 
 @dataclass(frozen=True)
@@ -29,14 +34,14 @@ class Count:
     source: str
 
 
-_UNC = f"{TFDS}; {SENTENCES}"
+_PAPER, _TRAIN = f"{TFDS}, {RECLIP}", f"{TFDS}, {QUOTED}"
 
 COUNTS: Mapping[tuple[str, str], Mapping[str, Count]] = {
     ("refcoco", "unc"): {
-        "train": Count(42404, 120624, 16994, _UNC),
-        "val": Count(3811, 10834, 1500, _UNC),
-        "testA": Count(1975, 5657, 750, _UNC),
-        "testB": Count(1810, 5095, 750, _UNC),
+        "train": Count(42404, 120624, 16994, _TRAIN),
+        "val": Count(3811, 10834, 1500, _PAPER),
+        "testA": Count(1975, 5657, 750, _PAPER),
+        "testB": Count(1810, 5095, 750, _PAPER),
     },
     ("refcoco", "google"): {
         "train": Count(40000, None, 19213, TFDS),
@@ -44,29 +49,29 @@ COUNTS: Mapping[tuple[str, str], Mapping[str, Count]] = {
         "test": Count(5000, None, 4527, TFDS),
     },
     ("refcoco+", "unc"): {
-        "train": Count(42278, 120191, 16992, _UNC),
-        "val": Count(3805, 10758, 1500, _UNC),
-        "testA": Count(1975, 5726, 750, _UNC),
-        "testB": Count(1798, 4889, 750, _UNC),
+        "train": Count(42278, 120191, 16992, _TRAIN),
+        "val": Count(3805, 10758, 1500, _PAPER),
+        "testA": Count(1975, 5726, 750, _PAPER),
+        "testB": Count(1798, 4889, 750, _PAPER),
     },
     ("refcocog", "umd"): {
-        "train": Count(42226, 80512, 21899, _UNC),
-        "val": Count(2573, 4896, 1300, _UNC),
-        "test": Count(5023, 9602, 2600, _UNC),
+        "train": Count(42226, 80512, 21899, _TRAIN),
+        "val": Count(2573, 4896, 1300, _PAPER),
+        "test": Count(5023, 9602, 2600, _PAPER),
     },
     ("refcocog", "google"): {
-        "train": Count(44822, 85474, 24698, f"{TFDS}; {QUOTED}"),
-        "val": Count(5000, 9536, 4650, f"{TFDS}; {QUOTED}"),
+        "train": Count(44822, 85474, 24698, _TRAIN),
+        "val": Count(5000, 9536, 4650, _TRAIN),
     },
     ("refgta", "utokyo"): {
-        "val": Count(None, 17766, None, REFGTA),
-        "test": Count(None, 17646, None, REFGTA),
+        "val": Count(None, 17766, None, RECLIP),
+        "test": Count(None, 17646, None, RECLIP),
     },
     ("phrasecut", ""): {
         # Its README does not tell whether the 20,316 phrases of "val" include those of "miniv", which has its own file.
-        "train": Count(None, 310816, 71746, PHRASECUT),
-        "test": Count(None, 14354, 2545, PHRASECUT),
-        "miniv": Count(None, 821, 100, PHRASECUT),
+        "train": Count(None, 310816, 71746, README),
+        "test": Count(None, 14354, 2545, README),
+        "miniv": Count(None, 821, 100, README),
     },
 }
 """By (folder, variant), then by split."""

@@ -112,10 +112,8 @@ class _Refs:
         if not numbers:
             raise DataError(f"`ann_id`: expected an id or a list of them ([{NO_OBJECT}]: true of nothing), found []")
         found = [self._instances.object(number, ref["image_id"]) for number in dict.fromkeys(numbers)]
-        if len(found) == 1:
-            return found
         # As ReLA's loader: a crowd among several objects is none of them.
-        return [item for item in found if not item.crowd]
+        return [item for item in found if not item.crowd] or found
 
     def _sentence(self, ref_id: Any, sentence: Any) -> tuple[str, Phrase]:
         if not isinstance(sentence, dict) or type(sentence.get("sent_id")) is not int:
