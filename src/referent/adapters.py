@@ -147,14 +147,20 @@ def find(path: Path, base: Base, packaged: Mapping[str, Path]) -> Path:
     )
 
 
+def can_be_lent(name: str) -> bool:
+    """Whether a model's tensor of this name belongs to its encoders' file: not so what is trained there or drifts, and
+    not the convolution around CLIP's attention pool, which no CLIP has."""
+    own = name.rpartition(".")[2] in _OWN or ".connect." in name
+    return name.startswith(_PARTS) and not own
+
+
 def lent(source: Path) -> dict[str, Tensor]:
     """What a base lends to its adapters: tensors by a model's names, float32.
 
     Raises:
         WeightsError: neither a CLIP nor a weight file of referent with encoders.
     """
-    tensors = _encoders(source)
-    return {name: value for name, value in tensors.items() if name.rpartition(".")[2] not in _OWN}
+    return {name: value for name, value in _encoders(source).items() if can_be_lent(name)}
 
 
 def _encoders(source: Path) -> dict[str, Tensor]:
@@ -166,10 +172,10 @@ def _encoders(source: Path) -> dict[str, Tensor]:
             **{f"image_encoder.{name}": value for name, value in clip.image_state.items()},
             **{f"text_encoder.{name}": value for name, value in clip.text_state.items()},
         }
-    found = {name: value for name, value in weights.read_tensors(source).items() if name.startswith(_PARTS)}
-    if not found:
+    tensors = weights.read_tensors(source)
+    if not any(name.startswith(_PARTS) for name in tensors):
         raise WeightsError(f"{source}: expected a CLIP or a model with encoders of its own, found neither")
-    return found
+    return tensors
 
 
 def _digest(tensors: Mapping[str, Tensor]) -> str:
