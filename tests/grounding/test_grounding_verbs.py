@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from referent.cli.main import app
 from referent.grounding.explanation import SHOWN, explain
 from referent.grounding.explanation_picture import draw_explanation
 from referent.grounding.load import load
+from referent.rle import encode
 
 from .tiny import BOXES
 
@@ -38,6 +40,20 @@ def test_segment_takes_a_grounding_system(folder: Path) -> None:
     mask = np.asarray(Image.open(document["phrases"][0]["mask"])) > 0
     assert mask[y0:y1, x0:x1].all()
     assert mask.sum() == (x1 - x0) * (y1 - y0)
+
+
+def test_evaluate_takes_a_grounding_system(folder: Path) -> None:
+    mask = np.zeros((48, 64), dtype=bool)
+    mask[0:48, 0:64] = True
+    lines = [
+        {"image": "picture.png", "phrase": text, "rle": encode(mask), "split": "val"}
+        for text in ("guy on the left", "bus behind bus")
+    ]
+    (folder / "data.jsonl").write_text("\n".join(json.dumps(line) for line in lines))
+    printed = run("evaluate", folder / "mine.yaml", folder / "data.jsonl", "--json", "--device", "cpu")
+    result = json.loads(printed)
+    assert result["model"] == "mine (compat; parses of parses.jsonl; boxes.json)"
+    assert result["phrases"] == 2
 
 
 def test_explain_prints_the_tree_and_the_probabilities_and_draws_them(folder: Path) -> None:
@@ -88,8 +104,6 @@ def test_explain_needs_a_grounding_system(
     with pytest.raises(SystemExit) as ended:
         command_line.main()
     assert ended.value.code == 2
-    import re
-
     assert re.search(message, capsys.readouterr().err)
 
 

@@ -47,8 +47,9 @@ def draw_explanation(photograph: Image.Image, explanation: Explanation) -> Image
     return sheet
 
 
-def _colour(index: int) -> Colour:
-    return COLOURS[index % len(COLOURS)]
+def _colours(explanation: Explanation) -> dict[int, Colour]:
+    """One a proposal that is shown, no two alike: there are more colours than `SHOWN`."""
+    return dict(zip(explanation.shown, COLOURS, strict=False))
 
 
 def _box(
@@ -60,11 +61,11 @@ def _box(
     size: tuple[int, int],
 ) -> None:
     x0, y0, x1, y1 = (round(edge * scale) for edge in whole_pixels(explanation.boxes[index], size))
-    best = index == explanation.resolution.best
-    pen.rectangle((x0, y0, max(x0, x1 - 1), max(y0, y1 - 1)), outline=_colour(index), width=6 if best else 2)
+    colour, best = _colours(explanation)[index], index == explanation.resolution.best
+    pen.rectangle((x0, y0, max(x0, x1 - 1), max(y0, y1 - 1)), outline=colour, width=6 if best else 2)
     label = f" {index}  {explanation.resolution.expression[index]:.2f} "
     corner = (min(x0, WIDTH - round(font.getlength(label))), y0)
-    pen.rectangle((corner[0], y0, corner[0] + round(font.getlength(label)), y0 + LINE), fill=_colour(index))
+    pen.rectangle((corner[0], y0, corner[0] + round(font.getlength(label)), y0 + LINE), fill=colour)
     pen.text(corner, label, fill=PAPER, font=font)
 
 
@@ -77,8 +78,9 @@ def _steps(
     """One row a step; in each cell a bar as long as the proposal's share, and the share in per cent."""
     cell = (WIDTH - LABELS - 2 * MARGIN) // len(explanation.shown)
     lefts = {index: LABELS + MARGIN + place * cell for place, index in enumerate(explanation.shown)}
+    colours = _colours(explanation)
     for index, left in lefts.items():
-        pen.text((left, top), f"{index}", fill=_colour(index), font=font)
+        pen.text((left, top), f"{index}", fill=colours[index], font=font)
     for told, probabilities in explanation.rows:
         top += LINE
         _indented(pen, font, told, top, LABELS - MARGIN)
@@ -87,7 +89,7 @@ def _steps(
             pen.rectangle((left, top + 2, left + cell - 6, top + LINE - 4), fill=FAINT)
             part = float(probabilities[index]) / total if total > 0 else math.nan
             if part > 0:
-                pen.rectangle((left, top + 2, left + round((cell - 6) * part), top + LINE - 4), fill=_colour(index))
+                pen.rectangle((left, top + 2, left + round((cell - 6) * part), top + LINE - 4), fill=colours[index])
             text = "-" if math.isnan(part) else f"{100 * part:.0f}"
             pen.text((left + 3, top + 1), text, fill=INK, font=font)
 
