@@ -147,8 +147,9 @@ class PositionPhrases:
         for index in range(len(tree), len(joined)):
             if joined.heads[index] == index:
                 joined.hang(index, noun)
-        # Short noun phrases end in their noun.
-        return joined, len(joined) - 1 if parts[-1].words[0] in SLOTS else noun
+        # In "behind a man in red, walking" the man may walk, in "a man in a suit walking" the suit does not.
+        names_another = place and parts[-1].words[0] in SLOTS
+        return joined, len(joined) - 1 if names_another else noun
 
 
 def _joined(first: Tree, second: Tree) -> Tree:
