@@ -41,7 +41,7 @@ class Sample:
     targets: Sequence[RLE]
     split: str = "train"
     tags: Mapping[str, str] = field(default_factory=dict)
-    polygons: Sequence[Polygons] = field(default=(), repr=False)
+    polygons: Sequence[Polygons] = field(default=(), repr=False, compare=False)
 
     def mask(self, overlap: Overlap = "union") -> NDArray[np.bool_]:
         """(H, W) bool: the union of all targets, all False where there are none.

@@ -28,6 +28,8 @@ class _PlainUnpickler(pickle.Unpickler):
 def read_pickle(path: Path) -> Any:
     """The content of a pickle; Python 2's byte strings become text, UTF-8 or else Latin-1.
 
+    What a hostile file can still do is ask for more memory than there is.
+
     Raises:
         DataError: missing, cut off, not a pickle, or one that holds more than plain containers.
     """
