@@ -30,17 +30,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     for name, make in MODELS.items():
-        result = {
-            "model": name,
-            **sizes(make()),
-            "command": "python benchmarks/etris_sizes.py --out benchmarks/results",
-        }
+        result = {"model": name, **sizes(make())}
         print(json.dumps(result))
         if arguments.out is not None:
-            slug = name.split()[0] + ("-paper" if " " in name else "")
-            atomic_write(
-                arguments.out / f"etris-sizes-{slug.removeprefix('etris-')}.json", json.dumps(result, indent=1)
-            )
+            size = name.split()[0].removeprefix("etris-") + ("-paper" if " " in name else "")
+            atomic_write(arguments.out / f"etris-sizes-{size}.json", json.dumps(result, indent=1))
 
 
 def sizes(config: ETRISConfig) -> dict[str, object]:
