@@ -104,13 +104,14 @@ def main() -> None:
     blobs = [blob(random) for _ in range(BLOBS)]
     truths: list[RLE] = [encode(one > 0.5) for one in blobs]
     polygons = [halves(one > 0.5) for one in blobs]
+    paths = [Path(f"{number}.jpg") for number in range(options.pictures)]
     samples = []
     for number in range(options.phrases):
         targets = {0: 0, 1: 5}.get(number % 10, 1)
         indices = random.integers(0, BLOBS, targets)
         chosen = tuple(truths[index] for index in indices)
         outlines = tuple(polygons[index] for index in indices) if number % 5 == 2 else ()
-        picture = Path(f"{number * options.pictures // options.phrases}.jpg")
+        picture = paths[number * options.pictures // options.phrases]
         tags = {"kind": f"kind {number % 7}"}
         samples.append(
             Sample(str(number), picture, SIZE, Reference.of(f"phrase {number}"), chosen, "val", tags, outlines)

@@ -139,6 +139,18 @@ def test_a_phrase_that_a_protocol_leaves_out_has_no_counts_under_it(tmp_path):
     assert resumed.to_json()["scores"] == first.to_json()["scores"]
 
 
+def test_a_phrase_that_was_left_out_among_others_is_asked_again_where_it_counts(tmp_path):
+    save = tmp_path / "predictions.jsonl"
+    tags = (("left", "order"), ("right", "position"))
+    data = data_of([sample(text, "a.png", text, columns(0, 1), ref="7", kind=kind) for text, kind in tags])
+    evaluate(stub(), data, ("cris-val",), save=save, weights_sha256="abc")
+    model, where = stub(), {"kind": ["position"]}
+    alone = evaluate(model, data, ("cris-val",), save=save, weights_sha256="abc", where=where)
+    assert (model.asked, alone.resumed) == (["right"], 0)
+    expected = evaluate(stub(), data, ("cris-val",), where=where)
+    assert alone.to_json()["scores"] == expected.to_json()["scores"]
+
+
 def test_each_picture_is_looked_at_once_wherever_its_phrases_stand():
     model = stub()
     evaluate(model, dataset())

@@ -167,10 +167,13 @@ class _Run:
         self.resumed = 0
 
     def take(self, earlier: Iterator[tuple[str, Answer]]) -> None:
-        """Answers of an interrupted run."""
+        """Answers of an interrupted run. A phrase that a protocol left out then, as it was asked among others, and
+        counts now, is asked again."""
         rows = {sample.id: row for row, sample in enumerate(self._samples)}
         for name, answer in earlier:
-            self._keep(rows[name], answer)
+            had = np.array([triple is not None for triple in answer.counts])
+            if (had | ~self.counted[:, rows[name]]).all():
+                self._keep(rows[name], answer)
         self.resumed = int(self.answered.sum())
 
     def open_pictures(self) -> Iterator[tuple[Path, list[int]]]:
