@@ -96,6 +96,12 @@ def test_lines_about_missing_pictures_are_counted_but_missing_masks_are_mistakes
         open_dataset(path, allow_missing=True)
 
 
+def test_an_lmdb_file_is_told_what_to_read_instead(tmp_path: Path) -> None:
+    (tmp_path / "val.lmdb").write_bytes(b"\0" * 100)
+    with pytest.raises(DataError, match=r"val\.lmdb: LMDB files .* are not read: .*`referent data from-cris`"):
+        open_dataset(tmp_path / "val.lmdb")
+
+
 def test_an_empty_jsonl_file_has_no_samples(tmp_path: Path) -> None:
     (tmp_path / "data.jsonl").write_text("\n\n")
     with pytest.raises(DataError, match="no usable samples"):

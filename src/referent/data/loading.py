@@ -66,6 +66,11 @@ def _open_file(
             f"{path}: expected a COCO or .jsonl file, or the folder of a published data set (with refs(...).p, "
             "grefs(...).json or refer_<split>.json in it), found another folder; `referent data check` looks into it"
         )
+    if path.suffix == ".lmdb":
+        raise DataError(
+            f"{path}: LMDB files of CRIS and ETRIS are not read: give the folder with refs(...).p and instances.json "
+            "that they were made from, or see `referent data from-cris`"
+        )
     text = read_text(path)
     if _is_lines(text, path):
         return read_jsonl(path, split=split, pictures=pictures, on_problem=on_problem, allow_missing=allow_missing)
