@@ -11,6 +11,7 @@ import pytest
 from referent.data.scenes.clips import HIDDEN, LENGTH, Clip, sample_clip
 from referent.data.scenes.motions import say_of_clip
 from referent.data.scenes.tracing import Trace, trace
+from referent.errors import DataError
 
 SIZE = (96, 96)
 
@@ -118,3 +119,8 @@ def test_frames_come_one_by_one_with_their_masks() -> None:
 def test_the_same_seed_and_index_make_the_same_clip() -> None:
     assert sample_clip(3, 4, SIZE) == sample_clip(3, 4, SIZE)
     assert sample_clip(3, 4, SIZE) != sample_clip(3, 5, SIZE)
+
+
+def test_a_picture_that_nothing_gets_out_of_is_refused() -> None:
+    with pytest.raises(DataError, match="no clip for pictures of 32 x 640"):
+        sample_clip(0, 0, (32, 640))

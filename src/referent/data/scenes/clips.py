@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from random import Random
@@ -18,11 +19,15 @@ from referent.errors import DataError
 
 LENGTH = 24
 """Frames."""
+FRAMES_GONE = 3
+"""What leaves or has yet to enter is outside for at least as many frames."""
 HIDDEN = 0.1
 """Of a hidden thing at most this share is seen."""
 Way = Literal["still", "left", "right", "nearer", "away", "returns", "enters"]
 """How a thing moves: not, straight across or along, out of the picture and back, or into it."""
-_STARTS, _TRIES, _LOOKING = 3000, 12, 64
+_STARTS, _TRIES = 100, 12
+_LOOKING = 64
+"""Shorter side, in pixels, of the small pictures that visibility is judged on."""
 
 Track: TypeAlias = tuple[tuple[float, float], ...]
 """Where a thing stands in each frame: to the right of the camera's axis and away from it."""
@@ -56,13 +61,16 @@ def sample_clip(seed: int, index: int, size: tuple[int, int] = (256, 256)) -> Cl
     """A clip for pictures of `size` (height, width), in which one thing hides another, and one leaves and comes back.
 
     `seed` and `index` decide it alone. In the first frame, every thing but those that enter later is well seen.
+
+    Raises:
+        DataError: a picture so wide that nothing gets out of it.
     """
     random = Random(f"clip {seed}/{index}")
     for _ in range(_STARTS):
         clip = _attempt(random, size)
         if clip is not None and _eventful(clip, size):
             return clip
-    raise DataError(f"found no clip for seed {seed}, number {index}, at {size[0]} x {size[1]}; take another seed")
+    raise DataError(f"found no clip for pictures of {size[0]} x {size[1]} (height x width); ask for another shape")
 
 
 def _attempt(random: Random, size: tuple[int, int]) -> Clip | None:
@@ -92,7 +100,7 @@ def _attempt(random: Random, size: tuple[int, int]) -> Clip | None:
                     track = _across(random, way, place[1] + random.uniform(1.3, 1.6))
                 case _:
                     track = _track(random, way)
-            things = _standing(look, track, random.uniform(0, 3.14), camera)
+            things = _standing(look, track, random.uniform(0, math.pi), camera)
             apart = all(clear_of(thing, others) for thing, *others in zip(things, *placed, strict=True))
             if apart and _goes(things, way, camera, size):
                 placed.append(things)
@@ -135,17 +143,18 @@ def _line(start: tuple[float, float], end: tuple[float, float], length: int = LE
 
 
 def _standing(look: Look, track: Track, turn: float, camera: Camera) -> list[Thing]:
-    x, y = camera.ahead
-    return [Thing(look, aside * y + away * x, away * y - aside * x, turn) for aside, away in track]
+    return [Thing(look, *camera.on_plane(aside, away), turn) for aside, away in track]
 
 
 def _goes(things: Sequence[Thing], way: Way, camera: Camera, size: tuple[int, int]) -> bool:
     """Whether the picture's edges make the track what it is to be: wholly inside, or out and in."""
-    within = [inside(thing, camera, size) for thing in things]
+    if not inside(things[-1], camera, size):
+        return False
     if way not in ("returns", "enters"):
-        return all(within)
-    gone = [_outside(thing, camera, size) for thing in things]
-    return within[-1] and sum(gone) >= 3 and (gone[0] if way == "enters" else within[0])
+        # The track is straight and the picture convex: what is inside at both ends is inside between them.
+        return inside(things[0], camera, size)
+    starts_well = _outside(things[0], camera, size) if way == "enters" else inside(things[0], camera, size)
+    return starts_well and sum(_outside(thing, camera, size) for thing in things) >= FRAMES_GONE
 
 
 def _outside(thing: Thing, camera: Camera, size: tuple[int, int]) -> bool:

@@ -17,6 +17,7 @@ from referent.data.scenes.relations import RELATIONS, Relation, across, along, r
 from referent.data.scenes.world import SHAPES, Look, Scene
 
 Kind = Literal["attribute", "relation", "superlative", "ordinal", "plural", "none", "motion"]
+"""What tells a phrase's target apart; "motion" is said of clips alone."""
 Form = Literal["the", "all", "relation", "outermost", "rank"]
 Things: TypeAlias = tuple[int, ...]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from random import Random
 from typing import TypeAlias
@@ -21,6 +22,7 @@ FEWEST, MOST = 3, 9
 FIELD = 3.4
 """Things stand within this of the middle, to the side and in depth."""
 GAP = 0.2
+"""Between any two things, at least."""
 BORDER = 0.03
 """Share of the picture's shorter side that stays free along its edges."""
 SEEN = 0.35
@@ -104,13 +106,6 @@ def inside(thing: Thing, camera: Camera, size: tuple[int, int]) -> bool:
     return border <= x0 and border <= y0 and x1 <= size[1] - border and y1 <= size[0] - border
 
 
-def spot(random: Random, camera: Camera, wide: float = FIELD) -> tuple[float, float]:
-    """A place on the plane within `FIELD` in depth and `wide` to the side, as the camera sees it."""
-    aside, away = random.uniform(-wide, wide), random.uniform(-FIELD, FIELD)
-    x, y = camera.ahead
-    return aside * y + away * x, away * y - aside * x
-
-
 def _found_place(
     looks: Sequence[Look], random: Random, size: tuple[int, int], orders: Sequence[Order], starts: int
 ) -> Scene | None:
@@ -129,8 +124,8 @@ def _arranged(looks: Sequence[Look], random: Random, size: tuple[int, int], orde
     for index, look in enumerate(looks):
         due = [order for order in orders if max(order[0], order[2]) == index]
         for _ in range(_TRIES):
-            x, y = spot(random, camera, wide)
-            thing = Thing(look, x, y, random.uniform(0, np.pi))
+            x, y = camera.on_plane(random.uniform(-wide, wide), random.uniform(-FIELD, FIELD))
+            thing = Thing(look, x, y, random.uniform(0, math.pi))
             if not (clear_of(thing, things) and inside(thing, camera, size)):
                 continue
             scene = Scene((*things, thing), camera, lamp)

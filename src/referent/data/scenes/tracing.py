@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import product
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +15,8 @@ from referent.data.scenes.world import Camera, Scene, Thing
 SAMPLES = 2
 """Samples along each side of a pixel."""
 
-Box = tuple[int, int, int, int]
-Window = tuple[slice, slice]
+Window: TypeAlias = tuple[slice, slice]
+"""Rows and columns."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +60,7 @@ def trace(scene: Scene, size: tuple[int, int]) -> Trace:
         directions = rays(scene.camera, size, columns, rows[:, None])
         near, far = span(thing.look.shape, to_local(thing, start), turned(thing, directions))
         hit = near < far
-        inside = tuple(slice(side.start * SAMPLES, side.stop * SAMPLES) for side in window)
+        inside = _samples_in(window)
         first = hit & (near < distance[inside])
         owner[inside][first] = index
         distance[inside][first] = near[first]
@@ -68,8 +69,7 @@ def trace(scene: Scene, size: tuple[int, int]) -> Trace:
     depth = scene.camera.project(np.array([thing.centre for thing in scene.things]).reshape(-1, 3), size)[:, 2]
     for index in np.argsort(depth, kind="stable"):
         window = windows[index]
-        inside = tuple(slice(side.start * SAMPLES, side.stop * SAMPLES) for side in window)
-        seen = (_count(owner[inside] == index) >= SAMPLES * SAMPLES // 2) & ~taken[window]
+        seen = (_count(owner[_samples_in(window)] == index) >= SAMPLES * SAMPLES // 2) & ~taken[window]
         masks[index][window] = seen
         taken[window] |= seen
     return Trace(scene, size, owner, distance, tuple(masks), tuple(full))
@@ -105,6 +105,11 @@ def _window(thing: Thing, camera: Camera, size: tuple[int, int]) -> Window:
         return slice(min(max(int(low) - 1, 0), side), min(max(int(high) + 2, 0), side))
 
     return inside(y0, y1, size[0]), inside(x0, x1, size[1])
+
+
+def _samples_in(window: Window) -> Window:
+    rows, columns = (slice(side.start * SAMPLES, side.stop * SAMPLES) for side in window)
+    return rows, columns
 
 
 def _count(samples: NDArray[np.bool_]) -> NDArray[np.uint8]:

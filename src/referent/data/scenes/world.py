@@ -109,6 +109,11 @@ class Camera:
         place: NDArray[np.float64] = np.array(self.aim) - self.distance * self.axes[2]
         return place
 
+    def on_plane(self, aside: float, away: float) -> tuple[float, float]:
+        """The place (x, y) so far to the right of the middle, and so far behind it, as the camera sees it."""
+        x, y = self.ahead
+        return aside * y + away * x, away * y - aside * x
+
     def project(self, points: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.float64]:
         """Points (N, 3) of the world in a picture of `size` (height, width): (N, 3) of x and y in pixels, and depth."""
         seen = (points - self.position) @ self.axes.T

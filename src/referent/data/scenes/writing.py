@@ -41,7 +41,6 @@ class Settings:
     clips: int = 0
     seed: int = 0
     size: int = 256
-    edition: int = EDITION
 
 
 def write_scenes(out: Path, settings: Settings, counts: Counter[str]) -> Iterator[None]:
@@ -94,7 +93,7 @@ def _claim(out: Path, settings: Settings) -> None:
     if out.is_file():
         raise DataError(f"{out}: expected a folder, found a file")
     out.mkdir(parents=True, exist_ok=True)
-    note = json.dumps(asdict(settings))
+    note = json.dumps(asdict(settings) | {"edition": EDITION})
     if not any(out.iterdir()):
         atomic_write(out / MADE, note)
     elif not (out / MADE).is_file():
