@@ -203,9 +203,15 @@ class AnySegmenter(ABC):
         questions = [(row, reference) for row, index in enumerate(good) for reference in asked[index]]
         answered: dict[int, list[Segmentation]] = {index: [] for index in good}
         if images:
-            look = self._looked(images, [sources[index] for index in good])
-            for (row, _), answer in zip(questions, look.answers(questions), strict=True):
-                answered[good[row]].append(answer)
+            try:
+                look = self._looked(images, [sources[index] for index in good])
+                for (row, _), answer in zip(questions, look.answers(questions), strict=True):
+                    answered[good[row]].append(answer)
+            except ReferentError as error:
+                if len(sources) == 1:
+                    return [Failure(sources[0], error)]
+                # Which picture it was shows when each is asked alone.
+                return [self._answer_batch([source], [own])[0] for source, own in zip(sources, asked, strict=True)]
         return [failures[index] if index in failures else answered[index] for index in range(len(sources))]
 
     def _checked(self, references: One | Many | Sequence[Reference]) -> list[Reference]:

@@ -154,6 +154,14 @@ def test_many_pictures_are_answered_in_order_and_a_bad_one_does_not_end_the_run(
     assert answers[0].box == answers[2].box
 
 
+def test_a_picture_that_the_proposals_do_not_know_does_not_end_the_run(folder: Path) -> None:
+    picture().save(folder / "other.png")
+    model = rf.load(folder / "mine.yaml", device="cpu")
+    answers = list(model.segment_many([folder / "picture.png", folder / "other.png"], "guy on the left"))
+    assert [type(answer).__name__ for answer in answers] == ["Segmentation", "Failure"]
+    assert "no proposals for other.png" in str(answers[1].error)
+
+
 def test_long_expressions_are_answered_and_said_to_be_cut() -> None:
     answer = system(method="ips").segment(picture(), "a dog " * 60)
     assert "longer than the text window" in answer.notes[0]

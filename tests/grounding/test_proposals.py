@@ -82,6 +82,11 @@ def test_a_file_about_other_pictures_is_an_error_that_names_both(tmp_path: Path)
         ),
         ([{"box": [1, 2, 3, 4]}], "record 0: expected an object with `image_id`"),
         ([{"image_id": 1, "box": [1, 2, 3]}], r"record 0: expected a box \[x, y, width, height\], found \[1, 2, 3\]"),
+        ([{"image_id": 1, "bbox": [1, 2, 3, 4], "score": "high"}], "record 0: `score`: expected a number"),
+        (
+            {"images": [], "annotations": [{"image_id": [], "bbox": [1, 2, 3, 4]}]},
+            "annotation 0: expected the `image_id`",
+        ),
         ({"1": [[1, 2, 3, "4"]]}, "picture 1, box 0: expected a box"),
         ({"1": {"boxes": []}}, "expected a COCO file, COCO results"),
         ("boxes", "expected a COCO file, COCO results"),

@@ -43,6 +43,11 @@ class GradCamPicture:
         self.boxes, self.size = boxes, (picture.height, picture.width)
         self.sights = [Sight(model.image, _square(model, picture)) for model in models]
 
+    @property
+    def nbytes(self) -> int:
+        """Memory held."""
+        return sum(sight.nbytes for sight in self.sights)
+
     def __call__(self, text: str) -> NDArray[np.float32]:
         """(n,) scores, the mean over the models."""
         vectors = self.text_vectors(text)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,7 @@ from referent.grounding.features import ProposalEncoder
 from referent.grounding.gradcam import GradCamPicture
 from referent.grounding.proposals.base import Proposals, ProposalSource
 from referent.grounding.scoring import ProposalScorer, ScoredPicture
-from referent.models.reclip.resolver import Frame, Resolution
+from referent.models.reclip.resolver import Frame, Resolution, Scorer
 from referent.parsing.types import Parse, Parser
 from referent.preparation import Preparation
 from referent.reference import Reference
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from referent.grounding.proposals.sam import Sam
     from referent.reference import PictureSource
 
-Asked = ScoredPicture | GradCamPicture | Callable[[str], NDArray[np.float32]]
+Asked = ScoredPicture | GradCamPicture | Scorer
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ class GroundingLook(AnyLook):
     @property
     def nbytes(self) -> int:
         """Memory held: the decoded pictures and the features of their proposals."""
-        features = sum(each.nbytes for each in self._asked_about if isinstance(each, ScoredPicture))
+        features = sum(each.nbytes for each in self._asked_about if isinstance(each, (ScoredPicture, GradCamPicture)))
         return features + sum(3 * picture.width * picture.height for picture in self.pictures)
 
     def answers(self, questions: Sequence[tuple[int, Reference]]) -> Iterator[Segmentation]:

@@ -113,8 +113,11 @@ def test_every_result_says_which_resolver_made_it() -> None:
     assert frame("A", ResolverSettings()).score_alone("a dog", scorer(BOX_SETS["A"][0])).mode == "ips"
 
 
-@pytest.mark.parametrize(("field", "value"), [("area_threshold", -0.1), ("area_threshold", 1), ("temperature", 0.0)])
-def test_settings_out_of_range_are_refused(field: str, value: float) -> None:
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("area_threshold", -0.1), ("area_threshold", 1), ("temperature", 0.0), ("possessives", "guess")],
+)
+def test_settings_out_of_range_are_refused(field: str, value: object) -> None:
     with pytest.raises(ValueError, match=f"{field}: expected"):
         ResolverSettings(**{field: value})
 

@@ -48,7 +48,7 @@ class FileProposals:
         self._by_picture: dict[str, list[Record]] = {}
         for picture, where, record in _records(content, self.path):
             found = self._by_picture.setdefault(picture, [])
-            if record is not None and record.get("score", 1.0) >= min_score:
+            if record is not None and _score(record, f"{self.path}: {where}") >= min_score:
                 found.append({"box": _box(record, f"{self.path}: {where}"), "segmentation": record.get("segmentation")})
 
     def propose(self, picture: Image.Image, source: PictureSource) -> Proposals:
@@ -118,10 +118,19 @@ def _coco(images: list[Any], annotations: list[Any], path: Path) -> Iterator[tup
     for name in names.values():
         yield name, f"picture {name}", None
     for number, record in enumerate(annotations):
-        known = isinstance(record, dict) and names.get(record.get("image_id"))
-        if not known:
-            raise DataError(f"{path}: annotation {number}: expected the `image_id` of a picture of the file")
-        yield known, f"annotation {number}", record
+        image = record.get("image_id") if isinstance(record, dict) else None
+        if type(image) is not int or image not in names:
+            raise DataError(
+                f"{path}: annotation {number}: expected the `image_id` of a picture of the file, found {image!r:.40}"
+            )
+        yield names[image], f"annotation {number}", record
+
+
+def _score(record: Record, where: str) -> float:
+    score = record.get("score", 1.0)
+    if type(score) not in (int, float):
+        raise DataError(f"{where}: `score`: expected a number, found {score!r:.40}")
+    return float(score)
 
 
 def _box(record: Record, where: str) -> tuple[float, float, float, float]:

@@ -32,6 +32,11 @@ class Sight:
                 self._leaf, self._rest = _last_attention(encoder, image)
         self._leaf.requires_grad_()
 
+    @property
+    def nbytes(self) -> int:
+        """Memory held."""
+        return self._leaf.nbytes
+
     def map(self, text: Tensor, scale: Tensor) -> Tensor:
         """Where a text is seen.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import Literal
+from typing import Literal, get_args
 
 from referent.models.reclip.keywords import Keywords, keywords
 
@@ -84,6 +84,10 @@ class ResolverSettings:
     def __post_init__(self) -> None:
         if not 0 <= self.area_threshold < 1:
             raise ValueError(f"area_threshold: expected from 0 to less than 1, found {self.area_threshold}")
+        if self.possessives not in get_args(Possessives):
+            raise ValueError(
+                f"possessives: expected one of {', '.join(get_args(Possessives))}, found {self.possessives!r}"
+            )
         if not self.superlative_threshold > 1:
             raise ValueError(f"superlative_threshold: expected above 1, found {self.superlative_threshold}")
         if self.temperature is not None and not self.temperature > 0:
