@@ -8,6 +8,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from referent.cli.ablate import ablate
 from referent.cli.compare import compare
 from referent.cli.convert import convert
 from referent.cli.data import data
@@ -31,7 +32,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for verb in (segment, models, convert, describe, scenes, train, evaluate, compare, look, explain, demo):
+for verb in (segment, models, convert, describe, scenes, train, ablate, evaluate, compare, look, explain, demo):
     app.command()(verb)
 app.add_typer(data, name="data")
 

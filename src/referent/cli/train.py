@@ -42,7 +42,7 @@ def train(
     import referent.evaluation.run  # noqa: F401  a package updated during a long training must not break its validation
     from referent.training.loop import train as run
 
-    outcome = run(read, resume=resume, evaluate=_scores)
+    outcome = run(read, resume=resume, evaluate=scores)
     speaks = os.environ.get("RANK", "0") == "0"  # torchrun's number of this process
     if outcome.interrupted:
         again = " ".join(["referent train", recipe, *(overrides or []), "--resume"])
@@ -53,7 +53,7 @@ def train(
         typer.echo(str(outcome.weights))
 
 
-def _scores(segmenter: Segmenter, dataset: Dataset) -> Mapping[str, float]:
+def scores(segmenter: Segmenter, dataset: Dataset) -> Mapping[str, float]:
     """The numbers of protocol `referent`, and AUROC where some phrases are true of nothing."""
     from referent.errors import DataError
     from referent.evaluation.run import evaluate

@@ -1,0 +1,43 @@
+"""`referent ablate`: a table of trainings that differ in a few settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from referent.cli.exit_codes import INTERRUPTED
+from referent.cli.train import scores
+
+
+def ablate(
+    recipe: Annotated[str, typer.Argument(help="A recipe file, or the name of one that ships with the package.")],
+    table: Annotated[Path, typer.Argument(help="YAML file: rows, each with a name and settings.")],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings laid over the recipe in all rows.")
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the table; every row has one inside it.")] = Path(
+        "ablation"
+    ),
+    numbers: Annotated[str, typer.Option(help="Numbers of the validation to show, with commas.")] = "mIoU,oIoU",
+) -> None:
+    """Train a recipe once a row of TABLE, score every row, and print the table.
+
+    All rows are checked before the first is trained. Rows that are done are not trained again: the same command goes
+    on where it stopped, also inside a row. The table is written to OUT/table.md.
+    """
+    from referent.files import atomic_write
+    from referent.training.ablation import load_table, markdown, recipes, run_row
+
+    read = load_table(table)
+    shown = [name.strip() for name in numbers.split(",") if name.strip()]
+    lines = []
+    for row, settings in zip(read.rows, recipes(recipe, read, overrides or [], out), strict=True):
+        line = run_row(row, settings, scores)
+        if line is None:
+            typer.echo(f"stopped in row {row.name!r}; the same command goes on", err=True)
+            raise typer.Exit(INTERRUPTED)
+        lines.append(line)
+        atomic_write(out / "table.md", markdown(lines, shown) + "\n")
+    typer.echo(markdown(lines, shown))
