@@ -32,8 +32,8 @@ def test_tables_show_numbers_differences_and_what_differs(run, both, monkeypatch
     assert "model a b" in lines
     assert "limit none 9" in lines
     assert any(line.startswith("mIoU 72.22 77.78 +5.56 [+0.0, ") for line in lines), ended.out
-    assert "kind: position 5 5 50.00 100.00 +50.00 [+50.0, +50.0] ▲" in lines
-    assert "kind: [bold] 4 4 100.00 50.00 -50.00 [-50.0, -50.0] ▼" in lines
+    assert "kind: position 5 50.00 100.00 +50.00 [+50.0, +50.0] ▲" in lines
+    assert "kind: [bold] 4 100.00 50.00 -50.00 [-50.0, -50.0] ▼" in lines
     assert "one row in twenty" in ended.out
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from referent.evaluation.differences import Differences, Group, Paired, Part, usual_number
 from referent.evaluation.metrics import Interval
@@ -60,20 +60,22 @@ def _overall(title: str, names: Sequence[str], group: Group) -> Table:
 
 
 def _by_group(title: str, number: str, names: Sequence[str], groups: Sequence[Group]) -> Table:
-    table = Table(title, "phrases", "pictures", *_columns(names), box=SIMPLE_HEAD)
+    table = Table(Column(title, no_wrap=True), "n", *_columns(names), box=SIMPLE_HEAD)
     before = ""
     for group in groups[1:]:
         if group.by != before:
             table.add_section()
         label = f"{group.by}: {group.name}"
-        table.add_row(escape(label), str(group.phrases), str(group.pictures), *_cells(group.numbers[number]))
+        table.add_row(escape(label), str(group.phrases), *_cells(group.numbers[number]))
         before = group.by
     return table
 
 
-def _columns(names: Sequence[str]) -> list[str]:
-    first, *others = names
-    return [escape(first), *(title for name in others for title in (escape(name), escape(f"{name} - {first}")))]
+def _columns(names: Sequence[str]) -> list[Column]:
+    first, *others = map(escape, names)
+    # A difference in two lines is hard to read; its title is not.
+    pairs = ((Column(name, overflow="fold"), Column(f"{name}\n- {first}", no_wrap=True)) for name in others)
+    return [Column(first, overflow="fold"), *(column for pair in pairs for column in pair)]
 
 
 def _cells(paired: Paired) -> Iterator[str]:
