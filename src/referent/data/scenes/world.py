@@ -130,7 +130,7 @@ class Scene:
     lamp: tuple[float, float, float] = (-4.5, -5.5, 8.5)
 
     def swapped(self, one: int, other: int) -> Scene:
-        """The same scene with two things in each other's place; of unequal sizes, they may touch a third or the edge."""
+        """The scene with two things in each other's place. Of unequal sizes, they may touch a third or the edge."""
         things = list(self.things)
         things[one] = replace(self.things[one], x=self.things[other].x, y=self.things[other].y)
         things[other] = replace(self.things[other], x=self.things[one].x, y=self.things[one].y)
