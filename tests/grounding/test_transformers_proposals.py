@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import string
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +44,27 @@ def detr(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     transformers.DetrForObjectDetection(config).save_pretrained(folder)
     transformers.DetrImageProcessor(size={"shortest_edge": 64, "longest_edge": 96}).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def owl(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("owl")
+    letters = [*string.ascii_lowercase, *(f"{letter}</w>" for letter in string.ascii_lowercase)]
+    vocabulary = {token: number for number, token in enumerate(["!", *letters, "<|startoftext|>", "<|endoftext|>"])}
+    (folder / "vocab.json").write_text(json.dumps(vocabulary))
+    (folder / "merges.txt").write_text("#version: 0.2\n")
+    small = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    count = len(vocabulary)
+    text = {"vocab_size": count, "bos_token_id": count - 2, "eos_token_id": count - 1, "max_position_embeddings": 16}
+    config = transformers.Owlv2Config(
+        text_config={**small, **text}, vision_config={**small, "image_size": 32, "patch_size": 16}, projection_dim=16
+    )
+    transformers.Owlv2ForObjectDetection(config).save_pretrained(folder)
+    pixels = transformers.Owlv2ImageProcessor(size={"height": 32, "width": 32})
+    words = transformers.CLIPTokenizer(str(folder / "vocab.json"), str(folder / "merges.txt"))
+    transformers.Owlv2Processor(pixels, words).save_pretrained(folder)
     return folder
 
 
@@ -88,6 +111,14 @@ def test_a_detector_in_a_folder_proposes_its_boxes(detr: Path) -> None:
 def test_what_a_detector_is_not_sure_of_is_no_proposal(detr: Path) -> None:
     proposals = DetectorProposals(detr, min_score=0.99).propose(picture(), "any.jpg")
     assert proposals.notes == ("no proposals: the answer is the whole picture",)
+
+
+def test_a_detector_that_is_asked_in_words_proposes_its_boxes(owl: Path) -> None:
+    source = DetectorProposals(owl, min_score=0.0, labels=("dog", "cat"))
+    proposals = source.propose(picture(), "any.jpg")
+    assert len(proposals) >= 1
+    assert source.labels == ["dog", "cat"]
+    assert (proposals.boxes[:, 2:] > 0).all()
 
 
 def test_sam_draws_what_is_in_a_box(sam: Path) -> None:
