@@ -126,6 +126,16 @@ def test_the_result_says_where_its_numbers_are_not_made_as_the_published_ones():
     assert truth.startswith("truth: no polygons are known")
 
 
+@pytest.mark.parametrize(("raw", "differing"), [(False, "lavt"), (True, "cris")])
+def test_the_result_says_where_other_sentences_were_asked_than_for_the_published_numbers(raw, differing):
+    data = data_of([sample("1", "a.png", "left", columns(0, 1), ref="7")])
+    scores = evaluate(stub(), data, ("cris", "lavt"), source=Source("refcoco", raw=raw)).scores
+    asked = ("as typed (--raw)", "as cleaned") if raw else ("as cleaned", "as typed (--raw)")
+    note = f"sentences: {asked[0]}; the published numbers of {differing} ask them {asked[1]}"
+    assert [name for name, one in scores.items() if note in one.notes] == [differing]
+    assert sum(note.startswith("sentences") for one in scores.values() for note in one.notes) == 1
+
+
 def test_a_phrase_that_a_protocol_leaves_out_has_no_counts_under_it(tmp_path):
     save = tmp_path / "predictions.jsonl"
     data = data_of(

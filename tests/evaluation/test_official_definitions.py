@@ -169,14 +169,29 @@ def test_unirefpp_takes_the_iou_of_pycocotools_and_always_one_mask(asked):
     check(asked, "unirefpp", expected)
 
 
-@given(cases(least_targets=0, most_targets=3))
-@settings(deadline=None, max_examples=60)
-def test_grefcoco_scores_absent_phrases_by_what_the_model_refuses(asked):
+@pytest.mark.parametrize(("protocol", "side", "examples"), [("grefcoco", None, 60), ("grefcoco-480", 480, 10)])
+def test_grefcoco_scores_absent_phrases_by_what_the_model_refuses(protocol, side, examples):
+    @given(cases(least_targets=0, most_targets=3))
+    @settings(deadline=None, max_examples=examples)
+    def compare(asked):
+        check(asked, protocol, grefcoco(asked, side))
+
+    compare()
+
+
+def at_side(mask: np.ndarray, side: int | None) -> np.ndarray:
+    if side is None:
+        return mask
+    return np.asarray(Image.fromarray(mask.astype(np.uint8)).resize((side, side), Image.Resampling.NEAREST)) > 0
+
+
+def grefcoco(asked: list[Case], side: int | None) -> dict[str, float]:
     ious, of_present, intersections, unions = [], [], 0, 0
     right_present, right_absent = [], []
     for case in asked:
         drawn, truth = case.probability > OWN_THRESHOLD, case.union()
         refused = not (case.found and drawn.any())
+        drawn, truth = at_side(drawn, side), at_side(truth, side)
         both, either = int((drawn & truth).sum()), int((drawn | truth).sum())
         if not case.targets:
             right_absent.append(refused)
@@ -195,7 +210,7 @@ def test_grefcoco_scores_absent_phrases_by_what_the_model_refuses(asked):
         expected["N-acc"] = np.mean(right_absent)
     if of_present:
         expected |= {"T-acc": np.mean(right_present)} | precision(of_present, [0.7, 0.8, 0.9], strict=False)
-    check(asked, "grefcoco", expected)
+    return expected
 
 
 @given(cases(most_targets=3, polygons=1))

@@ -103,7 +103,9 @@ def test_results_under_two_versions_of_a_protocol_do_not_stand_in_one_table(root
 
 def test_the_rules_of_all_protocols_make_a_table(root):
     text = fill(page("protocols"), root)
-    assert "| `cris` v1 | letterbox 416 | original size | 0.35 | any polygon | counts all the same | 0 |" in text
+    assert (
+        "| `cris` v1 | letterbox 416 | cleaned | original size | 0.35 | any polygon | counts all the same | 0 |" in text
+    )
     rows = [line for line in text.splitlines() if line.startswith("| `")]
     assert len(rows) == len(PROTOCOLS)
     assert fill(text, root) == text

@@ -31,6 +31,7 @@ def _precision(protocol: Protocol) -> str:
 _COLUMNS: Mapping[str, Callable[[Protocol], str]] = {
     "protocol": lambda protocol: f"`{protocol.name}` v{protocol.version}",
     "published pictures": lambda protocol: protocol.picture or "the model's own",
+    "published sentences": lambda protocol: {None: "-", "sent": "cleaned", "raw": "as typed"}[protocol.wording],
     "compared": _compared,
     "probability >": lambda protocol: "the model's own" if protocol.threshold is None else f"{protocol.threshold:g}",
     "truth: covered by": lambda protocol: _OVERLAPS[protocol.overlap],

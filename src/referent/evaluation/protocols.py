@@ -15,6 +15,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from referent.data.published.refer import Wording
 from referent.data.sample import Overlap, Sample
 from referent.errors import DataError
 
@@ -54,6 +55,7 @@ class Protocol:
         numbers: the numbers it gives, in this order.
         picture: how the published numbers' pictures were prepared, in the words of a segmenter's `geometry`; None where
             the protocol leaves that to the model.
+        wording: which text of a published data set's sentences the published numbers asked; None likewise.
     """
 
     name: str
@@ -71,6 +73,7 @@ class Protocol:
     over: Over = "sentences"
     numbers: tuple[str, ...] = COMMON
     picture: str | None = None
+    wording: Wording | None = None
 
     @property
     def key(self) -> str:
@@ -138,6 +141,7 @@ _CRIS = Protocol(
     both_empty=0.0,
     strict=True,
     picture="letterbox 416",
+    wording="sent",
 )
 
 _LAVT = Protocol(
@@ -152,9 +156,23 @@ _LAVT = Protocol(
     squash=480,
     overlap="once",
     picture="squash 480",
+    wording="raw",
 )
 
 _MAGNET = replace(_LAVT, name="magnet", source="MagNet, test.py: as LAVT, with sigmoid > 0.5")
+
+_GREFCOCO = Protocol(
+    name="grefcoco",
+    version=1,
+    source="GRES (Liu et al., CVPR 2023) and its code, refer_evaluation: gIoU = mean IoU, an absent phrase 1 or 0; "
+    "cIoU = sum of I / sum of U; Pr@X over present phrases: IoU >= X",
+    headline=("gIoU", "cIoU", "N-acc", "T-acc"),
+    threshold=None,
+    refusal="missed",
+    both_empty=1.0,
+    strict=False,
+    numbers=("gIoU", "cIoU", "oIoU", "mIoU", "mIoU-present", "Pr@0.7", "Pr@0.8", "Pr@0.9", "T-acc", "N-acc"),
+)
 
 PROTOCOLS: Mapping[str, Protocol] = {
     protocol.name: protocol
@@ -191,18 +209,16 @@ PROTOCOLS: Mapping[str, Protocol] = {
             both_empty=0.0,
             strict=True,
             picture="shortest side 800, longest 1333",
+            wording="sent",
         ),
-        Protocol(
-            name="grefcoco",
-            version=1,
-            source="GRES (Liu et al., CVPR 2023) and its code, refer_evaluation: gIoU = mean IoU, an absent phrase "
-            "1 or 0; cIoU = sum of I / sum of U; Pr@X over present phrases: IoU >= X",
-            headline=("gIoU", "cIoU", "N-acc", "T-acc"),
-            threshold=None,
-            refusal="missed",
-            both_empty=1.0,
-            strict=False,
-            numbers=("gIoU", "cIoU", "oIoU", "mIoU", "mIoU-present", "Pr@0.7", "Pr@0.8", "Pr@0.9", "T-acc", "N-acc"),
+        _GREFCOCO,
+        replace(
+            _GREFCOCO,
+            name="grefcoco-480",
+            source="ReLA, refcoco_mapper and refer_evaluation: as grefcoco, with truth and answer at 480 x 480",
+            squash=480,
+            picture="squash 480",
+            wording="raw",
         ),
         Protocol(
             name="reclip",
@@ -215,6 +231,7 @@ PROTOCOLS: Mapping[str, Protocol] = {
             compared="boxes",
             numbers=("accuracy",),
             picture="box proposals",
+            wording="raw",
         ),
         Protocol(
             name="fss",

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from referent.data.published.refer import Wording
 from referent.data.sample import Dataset, Sample
 from referent.errors import DataError, ReferentError
 from referent.evaluation import environment, metrics
 from referent.evaluation.comparison import Comparison
+from referent.evaluation.notes import notes
 from referent.evaluation.predictions import Answer, Header, PredictionFile
 from referent.evaluation.protocols import CLASS, Protocol, find
 from referent.evaluation.result import Bootstrap, Case, Failure, ProtocolScores, Result, Scores
@@ -81,7 +83,7 @@ def evaluate(
         weights_sha256 = f"tensors:{_digest(segmenter)}"
     split = ",".join(sorted({sample.split for sample in dataset.samples}))
     began = perf_counter()
-    run = _Run(segmenter, chosen, counted, samples)
+    run = _Run(segmenter, chosen, counted, samples, "raw" if source and source.raw else "sent")
     with ExitStack() as stack:
         file = None
         if save is not None:
@@ -148,8 +150,10 @@ class _Run:
         protocols: Sequence[Protocol],
         counted: Sequence[Container[str]],
         samples: Sequence[Sample],
+        wording: Wording,
     ) -> None:
         self._segmenter = segmenter
+        self._wording: Wording = wording
         self._protocols = protocols
         self._samples = samples
         self.counted = np.array([[sample.id in ids for sample in samples] for ids in counted], dtype=bool)
@@ -206,8 +210,9 @@ class _Run:
             for kind in np.unique(kinds[rows])
             if kind
         }
-        overall = self._scored(index, rows, replicates, seed)
-        return ProtocolScores(self._protocols[index], overall, by_kind, tuple(self._notes(self._protocols[index])))
+        protocol, overall = self._protocols[index], self._scored(index, rows, replicates, seed)
+        differing = notes(protocol, self._segmenter.geometry, self._samples, self._wording)
+        return ProtocolScores(protocol, overall, by_kind, tuple(differing))
 
     def auroc(self, replicates: int, seed: int) -> metrics.Interval:
         """Of the score, present against absent phrases."""
@@ -270,13 +275,6 @@ class _Run:
             absent=int((~counts.present).sum()),
             numbers=metrics.scores(self._protocols[index], counts, self.picture[rows], replicates, seed),
         )
-
-    def _notes(self, protocol: Protocol) -> Iterator[str]:
-        own = self._segmenter.geometry
-        if protocol.picture is not None and protocol.picture != own:
-            yield f"picture: {own}, the model's own; the published numbers of {protocol.name} are of {protocol.picture}"
-        if protocol.overlap == "once" and not any(sample.polygons for sample in self._samples):
-            yield "truth: no polygons are known of this data, so what several of them cover could not be left out"
 
     def _keep(self, row: int, answer: Answer) -> None:
         self.answered[row] = True
