@@ -62,6 +62,10 @@ class ModelTester:
                 module.running_var.uniform_(0.5, 1.5)  # type: ignore[union-attr]
         return model.eval()
 
+    def preparation(self, configuration: str) -> Preparation:
+        """Fits the model; a system whose phrases are not CLIP's tokens has another."""
+        return Preparation(size=self.size, context_length=self.length, border=(1, 2, 3))
+
     def batch(self, pictures: int = 2, references: int = 4) -> Batch:
         generator = torch.Generator().manual_seed(1)
         image = torch.randn(pictures, 3, self.size, self.size, generator=generator)
@@ -101,12 +105,16 @@ class ModelTester:
         assert torch.equal(model(self.batch()).logits, other(self.batch()).logits)
 
     def test_what_is_saved_for_the_hub_comes_back(self, configuration: str, tmp_path: Path) -> None:
-        preparation = Preparation(size=self.size, context_length=self.length, border=(1, 2, 3))
+        preparation = self.preparation(configuration)
         saved = Segmenter(self.model(configuration), preparation, "tiny", "cpu")
         again = Segmenter.from_pretrained(saved.save_pretrained(tmp_path), device="cpu")
         assert (again.name, again.preparation) == ("tiny", preparation)
         assert type(again.model) is type(saved.model)
-        assert torch.equal(saved.model(self.batch()).logits, again.model(self.batch()).logits)
+        before, after = saved.model.state_dict(), again.model.state_dict()
+        assert before.keys() == after.keys()
+        assert all(torch.equal(value, after[name]) for name, value in before.items())
+        # Tensors of a file lie elsewhere in memory, where some kernels round differently.
+        assert torch.allclose(saved.model(self.batch()).logits, again.model(self.batch()).logits, atol=1e-4)
 
     def test_the_exported_program_gives_the_same_logits(self, configuration: str) -> None:
         model = self.model(configuration)

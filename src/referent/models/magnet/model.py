@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from referent.encoders.build import build_image_encoder, build_text_encoder
+from referent.encoders.clip import CLIPTextEncoder
 from referent.models.base import Batch, Output, SegmentationModel
 from referent.models.magnet import losses
 from referent.models.magnet.alignment import Alignment, PaperAlignment, PlainAlignment
@@ -33,6 +34,8 @@ class MagNet(SegmentationModel):
         self.config = config
         self.image_encoder = build_image_encoder(config.image)
         self.text_encoder = build_text_encoder(config.text)
+        if isinstance(self.text_encoder, CLIPTextEncoder):
+            self.text_encoder.projection.requires_grad_(False)  # of the sentence's state, which is not read
         channels, width = self.image_encoder.channels, config.pixel_decoder.width
         self.alignments = nn.ModuleList(self._alignment(stage) for stage in range(len(channels)))
         self.pixel_decoder = PixelDecoder(config.pixel_decoder, channels)
