@@ -22,6 +22,7 @@ def download(
     cache_dir: str | Path | None = None,
     token: str | None = None,
     local_files_only: bool = False,
+    file: str = WEIGHTS_FILE,
 ) -> Path:
     """The weight file of a repository, in the hub's cache.
 
@@ -31,6 +32,7 @@ def download(
         cache_dir: the hub's cache; its own default when None.
         token: for private repositories.
         local_files_only: take the cache as it is, without a network.
+        file: its name in the repository.
 
     Raises:
         WeightsError: no such repository or file, no permission, or no network.
@@ -41,7 +43,7 @@ def download(
     try:
         path = hf_hub_download(
             repository,
-            WEIGHTS_FILE,
+            file,
             revision=revision,
             cache_dir=cache_dir,
             token=token,
@@ -50,7 +52,7 @@ def download(
     except (HfHubHTTPError, OSError, ValueError, RuntimeError) as error:
         reason = " ".join((str(error).strip() or type(error).__name__).splitlines()[0].split())
         raise WeightsError(
-            f"{repository}: no such file or folder, and the hub does not give its {WEIGHTS_FILE}: {reason}"
+            f"{repository}: no such file or folder, and the hub does not give its {file}: {reason}"
         ) from error
     return Path(path)
 

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
+from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor
 
 from referent.data.letterbox import Letterbox
+from referent.data.squash import Squash
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from referent.encoders.tokenizers import ClipTokenizer
+    from referent.encoders.tokenizers import Tokenizer
+
+_FITS: dict[str, type[Letterbox] | type[Squash]] = {"letterbox": Letterbox, "squash": Squash}
 
 _Grey = Annotated[int, Field(ge=0, le=255)]
 _Spread = Annotated[float, Field(gt=0)]
@@ -27,47 +30,58 @@ class Preparation(BaseModel):
     """How a model wants its pictures and phrases. The defaults are the published CRIS for RefCOCO.
 
     Attributes:
-        size: side of the square the picture is letterboxed into, in pixels.
+        size: side of the square that the model sees, in pixels.
+        fit: how the picture gets into the square: "letterbox" keeps its proportions and leaves a border, "squash" fills
+            the square.
         mean, std: of the RGB channels in [0, 1]; CLIP's.
-        border: RGB around the picture; CLIP's mean in grey levels.
+        border: RGB around a letterboxed picture; CLIP's mean in grey levels.
         context_length: tokens a phrase, start and end included; longer phrases are cut (CRIS on RefCOCOg: 22).
-        tokenizer: which vocabulary.
+        tokenizer: "clip", whose vocabulary everybody has, or "bert" with a `vocabulary`.
+        vocabulary: BERT's word pieces in the order of their ids; None with "clip".
         threshold: a pixel whose probability is greater belongs to the mask.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     size: int = Field(416, gt=0)
+    fit: Literal["letterbox", "squash"] = "letterbox"
     mean: tuple[float, float, float] = (0.48145466, 0.4578275, 0.40821073)
     std: tuple[_Spread, _Spread, _Spread] = (0.26862954, 0.26130258, 0.27577711)
     border: tuple[_Grey, _Grey, _Grey] = (123, 117, 104)
     context_length: int = Field(17, ge=3)
-    tokenizer: Literal["clip"] = "clip"
+    tokenizer: Literal["clip", "bert"] = "clip"
+    vocabulary: tuple[str, ...] | None = Field(default=None, repr=False)
     threshold: float = Field(0.35, gt=0, lt=1)
+
+    @model_validator(mode="after")
+    def _vocabulary_of_bert(self) -> Preparation:
+        if (self.vocabulary is not None) != (self.tokenizer == "bert"):
+            raise ValueError('vocabulary: expected one with tokenizer "bert", and none with "clip"')
+        return self
 
     @property
     def geometry(self) -> str:
         """How a picture is fitted to the model, in the words in which evaluation protocols name it."""
-        return f"letterbox {self.size}"
+        return f"{self.fit} {self.size}"
 
     def picture(self, picture: Image.Image) -> Tensor:
         """An RGB picture to (3, size, size) float32, normalised."""
         pixels = np.asarray(picture)
-        warped = Letterbox(pixels.shape[:2], self.size).picture(pixels, self.border)
+        fitted = self._fitted((pixels.shape[0], pixels.shape[1])).picture(pixels, self.border)
         mean, std = (torch.tensor(values)[:, None, None] for values in (self.mean, self.std))
-        return (warped / (255 * std)).sub_(mean / std)
+        return (fitted / (255 * std)).sub_(mean / std)
 
     def mask(self, mask: NDArray[np.bool_]) -> Tensor:
         """(H, W) bool to (1, size, size) float32 in [0, 1], 0 around the picture."""
-        return Letterbox((mask.shape[0], mask.shape[1]), self.size).mask(mask)[None]
+        return self._fitted((mask.shape[0], mask.shape[1])).mask(mask)[None]
 
     def tokens(self, texts: Sequence[str]) -> Tensor:
-        """N phrases to (N, context_length) int64, zero padded; one too long is cut, its last token the end mark."""
-        return _tokenizer()(texts, self.context_length)
+        """N phrases to (N, context_length) int64, zero padded; one too long is cut."""
+        return self.words(texts, self.context_length)
 
     def truncated(self, text: str) -> bool:
         """Whether the end of `text` does not fit the token window, so that the model will not see it."""
-        return _tokenizer().count(text) > self.context_length - 2
+        return self.words.cuts(text, self.context_length)
 
     def restore(self, probability: Tensor, original_size: tuple[int, int]) -> NDArray[np.float32]:
         """Probabilities over the square, back on the picture.
@@ -79,12 +93,18 @@ class Preparation(BaseModel):
         Returns:
             (N, H, W) float32 in [0, 1].
         """
-        restored = Letterbox(original_size, self.size).restore(probability)
-        return restored.cpu().numpy()
+        return self._fitted(original_size).restore(probability).cpu().numpy()
 
+    @cached_property
+    def words(self) -> Tokenizer:
+        """The tokenizer.
 
-@cache
-def _tokenizer() -> ClipTokenizer:
-    from referent.encoders.tokenizers import ClipTokenizer
+        Raises:
+            WeightsError: the vocabulary is not BERT's.
+        """
+        from referent.encoders.tokenizers import BertTokenizer, ClipTokenizer
 
-    return ClipTokenizer()
+        return ClipTokenizer() if self.vocabulary is None else BertTokenizer(self.vocabulary)
+
+    def _fitted(self, original_size: tuple[int, int]) -> Letterbox | Squash:
+        return _FITS[self.fit](original_size, self.size)

@@ -35,11 +35,13 @@ class Family(NamedTuple):
         config: its pydantic configuration.
         model: its model class; `model(config)` builds one.
         official: its module with `config_of(state)`, `from_official(state)` and `to_official(state, config)`.
+        preparation: settings of `Preparation` with which the authors trained, where they are not its defaults.
     """
 
     config: type[BaseModel]
     model: Callable[[Any], SegmentationModel]
     official: ModuleType
+    preparation: Mapping[str, Any] = {}
 
 
 def _cris() -> Family:
@@ -56,6 +58,23 @@ def _etris() -> Family:
     from referent.models.etris.model import ETRIS
 
     return Family(ETRISConfig, ETRIS, official)
+
+
+def _magnet() -> Family:
+    from referent.models.magnet import official
+    from referent.models.magnet.config import MagNetConfig
+    from referent.models.magnet.model import MagNet
+
+    squashed = {
+        "size": 480,
+        "fit": "squash",
+        "mean": (0.485, 0.456, 0.406),
+        "std": (0.229, 0.224, 0.225),
+        "context_length": 20,
+        "tokenizer": "bert",
+        "threshold": 0.5,
+    }
+    return Family(MagNetConfig, MagNet, official, squashed)
 
 
 class _Families(Mapping[str, Family]):
@@ -75,7 +94,7 @@ class _Families(Mapping[str, Family]):
 COMPOSED = frozenset({"reclip"})
 """Families without weights of their own."""
 
-FAMILIES: Mapping[str, Family] = _Families(cris=_cris, etris=_etris)
+FAMILIES: Mapping[str, Family] = _Families(cris=_cris, etris=_etris, magnet=_magnet)
 
 
 @dataclass(frozen=True)
@@ -96,6 +115,8 @@ class Row:
         absent: why there are no weights here, up to the advice to convert some; None for weights that ship.
         variant: name of the configuration's constructor (`CRISConfig.r50`) for weights that people bring themselves;
             None for a model whose file holds its configuration.
+        fetched: repository and file on the hub where the authors' checkpoint lies, for `referent convert`.
+        size: side of the square pictures of these weights, where it is not the family's.
         system: file inside the package's `grounding/systems` folder, for a system that is put together from others'
             weights.
     """
@@ -112,6 +133,8 @@ class Row:
     card: str | None = None
     absent: str | None = None
     variant: str | None = None
+    fetched: tuple[str, str] | None = None
+    size: int | None = None
     system: str | None = None
 
     @property
@@ -136,6 +159,26 @@ _NEVER_RELEASED = "its authors never released a checkpoint. One that you or othe
 _ETRIS_LINK = "official: the link in the README of github.com/kkakkkka/ETRIS (Baidu pan, password beside it)"
 _ETRIS_AWAY = "its authors' checkpoints lie behind the link in the README of github.com/kkakkkka/ETRIS. One"
 _CONVERT = "referent convert CHECKPOINT.pth OUT.safetensors"
+
+_MAGNET_REPOSITORY = "yxchng/magnet_weights"
+
+
+def _magnet_row(name: str, file: str, size: int | None = None) -> Row:
+    return Row(
+        name=name,
+        family="magnet",
+        takes=("phrase",),
+        abilities=(),
+        parameters=296_984_954,
+        licence="AGPL-3.0, as the authors' code",
+        origin=f"official: hub repository {_MAGNET_REPOSITORY}",
+        card="src/referent/models/magnet/README.md",
+        absent="the authors' checkpoint, which one command fetches from the hub under its licence AGPL-3.0,",
+        variant="released",
+        fetched=(_MAGNET_REPOSITORY, file),
+        size=size,
+    )
+
 
 ROWS: Mapping[str, Row] = {
     row.name: row
@@ -212,6 +255,11 @@ ROWS: Mapping[str, Row] = {
             absent=_ETRIS_AWAY,
             variant="vitb16",
         ),
+        _magnet_row("magnet-refcoco", "magnet_refcoco.pth"),
+        _magnet_row("magnet-refcoco+", "magnet_refcoco+.pth"),
+        _magnet_row("magnet-refcocog-umd", "magnet_refcocog_umd.pth"),
+        _magnet_row("magnet-refcocog-google", "magnet_refcocog_google.pth"),
+        _magnet_row("magnet-all", "magnet_all.pth", size=448),
         Row(
             name="reclip",
             family="reclip",
@@ -295,9 +343,9 @@ def find(
             return Path(str(resources.files("referent") / "grounding" / "systems" / row.system))
         if row.packaged is not None:
             raise WeightsError(f"{text}: {row.packaged} is missing from the installed package; install it again")
+        convert = _CONVERT if row.fetched is None else f"referent convert {text} {text}.safetensors"
         raise WeightsError(
-            f"{text}: there are no weights to load by this name: {row.absent} converts ({_CONVERT}); then load that "
-            "file"
+            f"{text}: there are no weights to load by this name: {row.absent} converts ({convert}); then load that file"
         )
     path = Path(text)
     try:
@@ -362,6 +410,7 @@ def build(path: Path, clip: Path | None = None) -> tuple[SegmentationModel, Prep
         preparation = Preparation.model_validate(header.preparation)
     except ValidationError as error:
         raise _invalid(error, path) from error
+    check_tokenizer(config, preparation, path)
     # Random weights would take most of the time, only to be thrown away.
     with torch.device("meta"):
         model = FAMILIES[header.family].model(config)
@@ -387,10 +436,35 @@ def config_of(header: Header, source: Path) -> BaseModel:
         raise _invalid(error, source) from error
 
 
+def check_tokenizer(config: BaseModel, preparation: Preparation, source: Path | str) -> None:
+    """Whether the ids that phrases become are those that a model's text encoder knows.
+
+    Args:
+        config: of a family of `FAMILIES`.
+        preparation: makes the ids.
+        source: named in errors.
+
+    Raises:
+        WeightsError: they are another vocabulary's.
+    """
+    text: Any = config.text  # type: ignore[attr-defined]
+    wanted = "bert" if text.kind == "bert" else "clip"
+    if preparation.tokenizer != wanted:
+        raise WeightsError(
+            f"{source}: preparation.tokenizer: expected {wanted!r}, which its text encoder reads, found "
+            f"{preparation.tokenizer!r}"
+        )
+    if preparation.vocabulary is not None and len(preparation.vocabulary) != text.vocabulary:
+        raise WeightsError(
+            f"{source}: vocabulary: expected the {text.vocabulary} pieces of its table of tokens, found "
+            f"{len(preparation.vocabulary)}: give the vocabulary that its text encoder was trained with"
+        )
+
+
 def recognised(official: Mapping[str, Any]) -> tuple[str, str, BaseModel]:
     """Which model an official checkpoint is, by its names and shapes: (name, family, configuration).
 
-    The name is that of the row with this configuration, else the family's.
+    The name is that of the only row with this configuration, else the family's.
 
     Raises:
         WeightsError: of no family of the zoo.
@@ -403,7 +477,8 @@ def recognised(official: Mapping[str, Any]) -> tuple[str, str, BaseModel]:
             problems.append(str(error))
             continue
         rows = [row for row in ROWS.values() if row.family == family and row.variant is not None]
-        return next((row.name for row in rows if row.config() == config), family), family, config
+        names = [row.name for row in rows if row.config() == config]
+        return names[0] if len(names) == 1 else family, family, config
     raise WeightsError("; ".join(problems))
 
 

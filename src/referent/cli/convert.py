@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -15,7 +15,11 @@ from referent.errors import WeightsError
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from referent.preparation import Preparation
     from referent.weights import Header
+    from referent.zoo import Row
+
+_BERT = "google-bert/bert-base-uncased"
 
 
 class Form(StrEnum):
@@ -35,7 +39,10 @@ class Number(StrEnum):
 
 
 def convert(
-    source: Annotated[Path, typer.Argument(metavar="IN", help="The weight file to read.")],
+    source: Annotated[
+        Path,
+        typer.Argument(metavar="IN", help="The weight file to read, or a model whose official weights are on the hub."),
+    ],
     target: Annotated[Path, typer.Argument(metavar="OUT", help="The file to write; its folder must exist.")],
     from_form: Annotated[
         Form | None, typer.Option("--from", help="What IN is; found out from its content when not given.")
@@ -45,8 +52,13 @@ def convert(
         typer.Option("--to", help="What OUT will be; referent, but clip (as safetensors) for CLIP's own weights."),
     ] = None,
     context_length: Annotated[
-        int, typer.Option(min=3, help="Tokens a phrase in the official training: CRIS 17, on RefCOCOg 22.")
-    ] = 17,
+        int | None,
+        typer.Option(min=3, help="Tokens a phrase in the official training: CRIS 17, on RefCOCOg 22; MagNet 20."),
+    ] = None,
+    vocabulary: Annotated[
+        str | None,
+        typer.Option(help="BERT's vocab.txt, a folder with it or a hub id; that of bert-base-uncased if not given."),
+    ] = None,
     dtype: Annotated[
         Number | None, typer.Option(help="Write weights as fp32, fp16 or bf16; as read when not given.")
     ] = (None),
@@ -65,10 +77,14 @@ def convert(
     if adapter and clip is None:
         raise typer.BadParameter("needs --clip, the file from which the encoders come", param_hint="--adapter")
     base = clip if adapter else None
+    row = _row_of(source)
+    if row is not None:
+        source = _fetched(row)
+    settings = _Settings(row, context_length, vocabulary)
     found = from_form or _form_of(source)
     wanted = to_form or (Form.clip if found is Form.clip else Form.referent)
     ways: dict[tuple[Form, Form], Callable[[], str]] = {
-        (Form.official, Form.referent): lambda: _official_to_referent(source, target, context_length, dtype, base),
+        (Form.official, Form.referent): lambda: _official_to_referent(source, target, settings, dtype, base),
         (Form.referent, Form.official): lambda: _referent_to_official(source, target, dtype, clip),
         (Form.referent, Form.referent): lambda: _referent_to_referent(source, target, dtype, clip, base),
         (Form.clip, Form.clip): lambda: _clip_to_safetensors(source, target, dtype),
@@ -105,11 +121,56 @@ def _state(source: Path) -> dict[str, Any]:
         return state_dict_in(read_foreign(source))
 
 
+class _Settings(NamedTuple):
+    """What the weights of an official checkpoint do not say of their training.
+
+    Attributes:
+        row: the model's, where it was asked for by name.
+        context_length: tokens a phrase, None for the authors' own.
+        vocabulary: where BERT's word pieces are; None for bert-base-uncased's on the hub.
+    """
+
+    row: Row | None
+    context_length: int | None
+    vocabulary: str | None
+
+    def preparation(self, family: Mapping[str, Any]) -> Preparation:
+        """Over the settings of the authors' `family`."""
+        from referent.encoders.tokenizers import read_vocabulary
+        from referent.preparation import Preparation
+
+        settings = dict(family)
+        if self.row is not None and self.row.size is not None:
+            settings["size"] = self.row.size
+        if self.context_length is not None:
+            settings["context_length"] = self.context_length
+        if settings.get("tokenizer") == "bert":
+            settings["vocabulary"] = read_vocabulary(self.vocabulary or _BERT)
+        return Preparation.model_validate(settings)
+
+
+def _row_of(source: Path) -> Row | None:
+    """The row of a model whose official checkpoint can be fetched, unless there is a file of this name."""
+    from referent.zoo import ROWS
+
+    row = ROWS.get(str(source))
+    return row if row is not None and row.fetched is not None and not source.exists() else None
+
+
+def _fetched(row: Row) -> Path:
+    """The official checkpoint of a row, its licence said before it is fetched."""
+    from referent import hub
+
+    assert row.fetched is not None
+    repository, file = row.fetched
+    typer.echo(f"{row.name}: {file} of the hub's {repository}, licence {row.licence}", err=True)
+    return hub.download(repository, file=file)
+
+
 def _official_to_referent(
-    source: Path, target: Path, context_length: int, dtype: Number | None, base: Path | None
+    source: Path, target: Path, settings: _Settings, dtype: Number | None, base: Path | None
 ) -> str:
     from referent import weights, zoo
-    from referent.preparation import Preparation
 
     state = _state(source)
     try:
@@ -117,11 +178,14 @@ def _official_to_referent(
         tensors = zoo.FAMILIES[family].official.from_official(state)
     except WeightsError as error:
         raise WeightsError(f"{source}: {error}") from error
+    name = settings.row.name if settings.row is not None else name
+    preparation = settings.preparation(zoo.FAMILIES[family].preparation)
+    zoo.check_tokenizer(config, preparation, source)
     header = weights.Header(
         name=name,
         family=family,
         config=config.model_dump(mode="json"),
-        preparation=Preparation.model_validate({"context_length": context_length}).model_dump(mode="json"),
+        preparation=preparation.model_dump(mode="json"),
         extra={"converted_from": source.name, "source_sha256": weights.sha256(source)},
     )
     _write(target, _cast(tensors, dtype), header, base)

@@ -1,7 +1,8 @@
 """Weight files that other people's code wrote, read without running code from them.
 
 * TorchScript archives (OpenAI's `RN50.pt`, `ViT-B-16.pt`), see `torchscript.py`;
-* what `torch.save` wrote, read with `weights_only=True`, which admits tensors and plain containers only;
+* what `torch.save` wrote, read with `weights_only=True`, which admits tensors and plain containers only (and the
+  command line that a training kept);
 * safetensors.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import pickle
 import re
+from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -38,7 +40,9 @@ def read_foreign(path: Path) -> dict[str, Any]:
     if is_torchscript(path):
         return dict(read_torchscript(path))
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        # Trainings of that time keep their command line in the checkpoint: a class with attributes and no code.
+        with torch.serialization.safe_globals([Namespace]):
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         # Torch's own message advises to read the file unsafely.
         asked = re.search(r"GLOBAL (\S+)", str(error))
