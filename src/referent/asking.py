@@ -235,7 +235,7 @@ class AnyLook(ABC):
 
     def __init__(self, segmenter: AnySegmenter, pictures: Sequence[Image.Image]) -> None:
         self.pictures = tuple(pictures)
-        self._asked = segmenter
+        self._owner = segmenter
 
     @property
     @abstractmethod
@@ -254,7 +254,7 @@ class AnyLook(ABC):
     def segment(self, reference: One | Many) -> Segmentation | list[Segmentation]: ...
     def segment(self, reference: One | Many) -> Segmentation | list[Segmentation]:
         """As `AnySegmenter.segment`, about this picture; a list is answered in few passes of the model."""
-        answers = list(self.answers([(0, item) for item in self._asked._checked(reference)]))
+        answers = list(self.answers([(0, item) for item in self._owner._checked(reference)]))
         return answers[0] if _is_one(reference) else answers
 
 

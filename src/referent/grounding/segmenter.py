@@ -21,7 +21,7 @@ from referent.grounding.features import ProposalEncoder
 from referent.grounding.gradcam import GradCamPicture
 from referent.grounding.proposals.base import Proposals, ProposalSource
 from referent.grounding.scoring import ProposalScorer, ScoredPicture
-from referent.models.reclip.resolver import Frame, Resolution, Scorer
+from referent.models.reclip.resolver import Resolution, Resolver, Scorer
 from referent.parsing.types import Parse, Parser
 from referent.preparation import Preparation
 from referent.reference import Reference
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from referent.grounding.proposals.sam import Sam
     from referent.reference import PictureSource
 
-Asked = ScoredPicture | GradCamPicture | Scorer
+PictureScorer = ScoredPicture | GradCamPicture | Scorer
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ class GroundingSegmenter(AnySegmenter):
     def _looked(self, images: Sequence[Image.Image], sources: Sequence[PictureSource]) -> GroundingLook:
         return GroundingLook(self, images, [self.source.propose(*each) for each in zip(images, sources, strict=True)])
 
-    def asked(self, picture: Image.Image, proposals: Proposals) -> Asked:
+    def scorer_of(self, picture: Image.Image, proposals: Proposals) -> PictureScorer:
         """What scores the proposals of a picture for a text."""
         match self.config.method:
             case "gradcam":
@@ -139,16 +139,16 @@ class GroundingLook(AnyLook):
         super().__init__(segmenter, pictures)
         self._segmenter = segmenter
         self.proposals = list(proposals)
-        self._asked_about = [segmenter.asked(*each) for each in zip(pictures, proposals, strict=True)]
-        self._frames = [
-            Frame(own.boxes, (picture.height, picture.width), segmenter.settings)
+        self._scores = [segmenter.scorer_of(*each) for each in zip(pictures, proposals, strict=True)]
+        self._resolvers = [
+            Resolver(own.boxes, (picture.height, picture.width), segmenter.settings)
             for picture, own in zip(pictures, proposals, strict=True)
         ]
 
     @property
     def nbytes(self) -> int:
         """Memory held: the decoded pictures and the features of their proposals."""
-        features = sum(each.nbytes for each in self._asked_about if isinstance(each, (ScoredPicture, GradCamPicture)))
+        features = sum(each.nbytes for each in self._scores if isinstance(each, (ScoredPicture, GradCamPicture)))
         return features + sum(3 * picture.width * picture.height for picture in self.pictures)
 
     def answers(self, questions: Sequence[tuple[int, Reference]]) -> Iterator[Segmentation]:
@@ -167,13 +167,13 @@ class GroundingLook(AnyLook):
             expression: lower-cased.
             parse: of it, for methods that need one; made here when None.
         """
-        frame, asked, method = self._frames[row], self._asked_about[row], self._segmenter.config.method
+        resolver, score, method = self._resolvers[row], self._scores[row], self._segmenter.config.method
         if method not in NEED_A_PARSER:
-            return replace(frame.score_alone(expression, asked), mode=method)
+            return replace(resolver.score_alone(expression, score), mode=method)
         if parse is None:
             assert self._segmenter.parser is not None
             (parse,) = self._segmenter.parser.parse([expression])
-        return frame.resolve(parse, asked) if method == "reclip" else frame.score_with_head(parse, asked)
+        return resolver.resolve(parse, score) if method == "reclip" else resolver.score_with_head(parse, score)
 
     def _segmentation(self, row: int, reference: Reference, resolution: Resolution) -> Segmentation:
         picture, proposals, best = self.pictures[row], self.proposals[row], resolution.best

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from referent.models.reclip.resolver import Frame, Resolution
+from referent.models.reclip.resolver import Resolution, Resolver
 from referent.models.reclip.settings import ResolverSettings
 from referent.parsing.precomputed import parse_from_json
 from referent.parsing.types import Parse
@@ -53,12 +53,12 @@ def scorer(boxes: list[tuple[float, ...]]) -> Callable[[str], NDArray[np.float32
     return score
 
 
-def frame(box_set: str, settings: ResolverSettings) -> Frame:
-    """The frame of one of the box sets."""
+def resolver(box_set: str, settings: ResolverSettings) -> Resolver:
+    """The resolver of one of the box sets."""
     boxes, size = BOX_SETS[box_set]
-    return Frame(np.array(boxes, dtype=np.float64), size, settings)
+    return Resolver(np.array(boxes, dtype=np.float64), size, settings)
 
 
 def resolve(name: str, box_set: str = "A", **settings: Any) -> Resolution:
     """A parse of the oracle, resolved on one of the box sets."""
-    return frame(box_set, ResolverSettings(**settings)).resolve(parse_of(name), scorer(BOX_SETS[box_set][0]))
+    return resolver(box_set, ResolverSettings(**settings)).resolve(parse_of(name), scorer(BOX_SETS[box_set][0]))

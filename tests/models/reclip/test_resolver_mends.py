@@ -9,12 +9,12 @@ import pytest
 
 from referent.errors import DataError
 from referent.models.reclip.geometry import Layout, iou
-from referent.models.reclip.resolver import Frame, softmax
+from referent.models.reclip.resolver import Resolver, softmax
 from referent.models.reclip.settings import MENDS, ResolverSettings
 from referent.models.reclip.tree import Superlative, read_tree
 from referent.parsing.types import Parse, Token
 
-from .oracle import BOX_SETS, TREES, frame, parse_of, resolve, scorer
+from .oracle import BOX_SETS, TREES, parse_of, resolve, resolver, scorer
 
 
 def kinds(name: str, **settings: bool) -> tuple[list[str | None], list[str]]:
@@ -98,7 +98,7 @@ def test_all_mends_together_answer_every_parse_with_finite_probabilities() -> No
     fixed = ResolverSettings.fixed()
     for name in TREES:
         for box_set, (boxes, _) in BOX_SETS.items():
-            resolution = frame(box_set, fixed).resolve(parse_of(name), scorer(boxes))
+            resolution = resolver(box_set, fixed).resolve(parse_of(name), scorer(boxes))
             assert np.isfinite(resolution.probabilities).all(), (name, box_set)
             assert resolution.probabilities.max() > 0
             assert len(set(resolution.queries)) == len(resolution.queries)
@@ -110,7 +110,7 @@ def test_every_result_says_which_resolver_made_it() -> None:
     assert resolve("e01", area_threshold=0.05, ask_once=True).mode == "compat, area_threshold=0.05, ask_once=True"
     assert replace(ResolverSettings.fixed(), gate=False).mode == "fixed, gate=False"
     assert all(hasattr(ResolverSettings, mend) for mend in MENDS)
-    assert frame("A", ResolverSettings()).score_alone("a dog", scorer(BOX_SETS["A"][0])).mode == "ips"
+    assert resolver("A", ResolverSettings()).score_alone("a dog", scorer(BOX_SETS["A"][0])).mode == "ips"
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_hundreds_of_words_nested_in_each_other_are_an_error_and_no_crash() -> N
         for at, word in enumerate(words)
     )
     with pytest.raises(DataError, match="expression of 3000 words: nested too deeply"):
-        Frame(np.array(BOX_SETS["B"][0]), (480, 640), ResolverSettings()).resolve(
+        Resolver(np.array(BOX_SETS["B"][0]), (480, 640), ResolverSettings()).resolve(
             Parse(" ".join(words), tokens), scorer(BOX_SETS["B"][0])
         )
 
@@ -157,7 +157,7 @@ def test_a_hundred_words_side_by_side_are_resolved() -> None:
     )
     boxes, size = BOX_SETS["B"]
     text = " ".join(word.ljust(4) for word in words)
-    resolution = Frame(np.array(boxes), size, ResolverSettings.fixed()).resolve(Parse(text, tokens), scorer(boxes))
+    resolution = Resolver(np.array(boxes), size, ResolverSettings.fixed()).resolve(Parse(text, tokens), scorer(boxes))
     assert resolution.best == 0
     assert np.isfinite(resolution.probabilities).all()
 
@@ -165,7 +165,7 @@ def test_a_hundred_words_side_by_side_are_resolved() -> None:
 def test_small_proposals_are_no_candidates_unless_all_are_small() -> None:
     boxes = np.array([[0, 0, 1, 1], [10, 10, 50, 50]], dtype=np.float64)
     settings = ResolverSettings(area_threshold=0.05)
-    big, all_small = Frame(boxes, (100, 100), settings), Frame(boxes, (10_000, 10_000), settings)
+    big, all_small = Resolver(boxes, (100, 100), settings), Resolver(boxes, (10_000, 10_000), settings)
     assert big.score_alone("a", lambda _: np.array([5.0, 0.0])).probabilities.tolist() == [0, 1]
     assert all_small.score_alone("a", lambda _: np.array([5.0, 0.0])).best == 0
 

@@ -13,7 +13,7 @@ from referent.models.reclip.settings import ResolverSettings
 from referent.models.reclip.tree import Entity, read_tree
 from referent.parsing.types import Chunk, Parse
 
-from .oracle import BOX_SETS, RUNS, TREES, frame, parse_of, resolve, scorer
+from .oracle import BOX_SETS, RUNS, TREES, parse_of, resolve, resolver, scorer
 
 # What an official option is called here, and how its value translates.
 OPTIONS: dict[str, Any] = {
@@ -85,7 +85,7 @@ def run_of(record: dict[str, Any]) -> Resolution:
     settings: dict[str, Any] = {}
     for key, value in options.items():
         settings |= OPTIONS[key](value)
-    about = frame(record["box_set"], ResolverSettings(**settings))
+    about = resolver(record["box_set"], ResolverSettings(**settings))
     if method == "baseline":
         return about.score_with_head(parse, scorer(boxes)) if head else about.score_alone(parse.text, scorer(boxes))
     return about.resolve(parse, scorer(boxes))

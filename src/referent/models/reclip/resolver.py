@@ -68,13 +68,13 @@ class Resolution:
     steps: tuple[Step, ...] = field(default=(), repr=False)
 
 
-class Frame:
-    """One picture's proposals, prepared for any number of expressions.
+class Resolver:
+    """Answers any number of expressions about the proposals of one picture.
 
     Args:
         boxes: (n, 4), n at least 1.
         size: (height, width) of the picture.
-        settings: of the resolver.
+        settings: how to read expressions.
     """
 
     def __init__(self, boxes: Boxes, size: tuple[int, int], settings: ResolverSettings) -> None:
@@ -84,7 +84,7 @@ class Frame:
         self.anything, self.large = _candidates(shares, 0.0), _candidates(shares, settings.area_threshold)
 
     def score_alone(self, expression: str, scorer: Scorer) -> Resolution:
-        """Isolated proposal scoring without a resolver: one query."""
+        """Scores alone, nothing resolved: one query."""
         found = softmax(scorer(expression), self.large)
         step = Step(0, "expression", expression, None, found)
         return Resolution(found, int(np.argmax(found)), found, "ips", None, False, (expression,), (step,))
@@ -120,16 +120,16 @@ class Frame:
 
 
 class _Run:
-    def __init__(self, frame: Frame, parse: Parse, scorer: Scorer) -> None:
-        self.frame, self.settings, self.scorer = frame, frame.settings, scorer
+    def __init__(self, resolver: Resolver, parse: Parse, scorer: Scorer) -> None:
+        self.resolver, self.settings, self.scorer = resolver, resolver.settings, scorer
         self.parse = parse
-        self.wording = Wording(parse, frame.settings)
+        self.wording = Wording(parse, resolver.settings)
         self.queries: list[str] = []
         self.steps: list[Step] = []
         self._scored: dict[str, Scores] = {}
 
     def resolution(self, tree: Tree) -> Resolution:
-        expression = softmax(self._scores(self.parse.text), self.frame.large)
+        expression = softmax(self._scores(self.parse.text), self.resolver.large)
         self.steps.append(Step(0, "expression", self.parse.text, None, expression))
         probabilities: Probabilities = expression
         used = tree.root is not None and (tree.open or not self.settings.gate)
@@ -148,20 +148,20 @@ class _Run:
         )
 
     def _entity(self, entity: Entity, depth: int) -> Probabilities:
-        if len(self.frame.boxes) == 1:
+        if len(self.resolver.boxes) == 1:
             return np.ones(1)
         related: list[tuple[Relation, Probabilities]] = []
         spoken = 0
         for relation in entity.relations:
             if relation.kind is not None:
                 child = self._entity(relation.child, depth + 1)
-                related.append((relation, self.frame.layout.relation(relation.kind) @ child))
+                related.append((relation, self.resolver.layout.relation(relation.kind) @ child))
             elif self.settings.possessives != "skip":
                 spoken += 1
                 if not self.settings.ask_once:
                     self._scores(self.wording.text(entity, spoken))
         text = self.wording.text(entity, spoken)
-        candidates = self.frame.anything if depth else self.frame.large
+        candidates = self.resolver.anything if depth else self.resolver.large
         p = self._distribution(self._scores(text), candidates)
         self.steps.append(Step(depth, "entity", text, None, p))
         for relation, factor in related:
@@ -174,7 +174,7 @@ class _Run:
             if self.settings.test_every_superlative:
                 undecided = self._undecided(p)
             if undecided:
-                p = self._updated(p, self.frame.layout.relation(superlative.kind) @ p, depth, superlative)
+                p = self._updated(p, self.resolver.layout.relation(superlative.kind) @ p, depth, superlative)
             else:
                 words = self.wording.words(superlative.tokens)
                 self.steps.append(Step(depth, "superlative", words, superlative.kind, p, "one proposal stands out"))
