@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from referent.errors import DataError
 from referent.models.reclip.geometry import Layout, iou
@@ -190,3 +192,34 @@ def test_overlap_of_boxes() -> None:
 
 def test_the_softmax_is_over_candidates_only() -> None:
     assert softmax(np.array([1000.0, 1000.0, 0.0]), np.array([True, False, True])).tolist() == [1, 0, 0]
+
+
+WORDS = ["dog", "man", "left", "top", "side", "closest", "of", "inside", "the", "us"]
+DEPS = ["nsubj", "pobj", "prep", "amod", "det", "conj", "acl"]
+
+
+@given(st.data())
+def test_any_tree_of_words_has_an_answer(data: st.DataObject) -> None:
+    count = data.draw(st.integers(1, 8))
+    order = data.draw(st.permutations(range(count)))
+    heads = {each: order[data.draw(st.integers(0, place - 1))] if place else each for place, each in enumerate(order)}
+    words = [data.draw(st.sampled_from(WORDS)) for _ in range(count)]
+    starts = [sum(len(word) + 1 for word in words[:at]) for at in range(count)]
+    tokens = tuple(
+        Token(
+            word,
+            data.draw(st.sampled_from(["NOUN", "ADJ", "ADP"])),
+            "ROOT" if heads[at] == at else data.draw(st.sampled_from(DEPS)),
+            heads[at],
+            starts[at],
+        )
+        for at, word in enumerate(words)
+    )
+    parse = Parse(" ".join(words), tokens)
+    boxes, size = BOX_SETS["A"]
+    for settings in (ResolverSettings.compat(), ResolverSettings.fixed()):
+        resolution = Resolver(np.array(boxes), size, settings).resolve(parse, scorer(boxes))
+        assert 0 <= resolution.best < len(boxes)
+        probabilities = resolution.probabilities
+        assert np.isnan(probabilities).all() or ((probabilities >= 0) & (probabilities <= 1 + 1e-6)).all()
+    assert np.isfinite(probabilities).all()
