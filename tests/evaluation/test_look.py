@@ -164,6 +164,15 @@ def test_pictures_that_have_gone_are_shown_as_gone(run, result, tmp_path):
     assert len(cards) == 16
 
 
+def test_all_pictures_may_have_gone(run, result, tmp_path):
+    for path in tmp_path.glob("*.png"):
+        if path.name != "broken.png":
+            path.unlink()
+    assert run("look", result, "--out", tmp_path / "page").code == 0
+    outline = Outline((tmp_path / "page" / "index.html").read_text())
+    assert outline.text.count("The picture cannot be shown") == 16
+
+
 def test_moved_data_can_be_named(run, result, questions, tmp_path):
     moved = tmp_path / "elsewhere"
     moved.mkdir()
