@@ -5,6 +5,7 @@ import json
 import re
 from html.parser import HTMLParser
 
+import hostile_result
 import numpy as np
 import pytest
 from evaluation_stub import Stub, sample
@@ -196,6 +197,22 @@ def test_other_data_are_refused(run, result, questions, tmp_path):
     assert "the predictions are of 'cat 40', the data set has 'cat 41'" in ended.err
     other.write_text("\n".join(json.dumps({**json.loads(line), "id": f"x{n}"}) for n, line in enumerate(lines)) + "\n")
     assert "holds none of the phrases" in run("look", result, "--data", other).err
+
+
+def test_broken_masks_and_pictures_of_another_size_are_told(run, result, tmp_path):
+    read = read_result(result)
+    dataset = read.source.open("val")
+    Image.new("RGB", (30, 20)).save(tmp_path / "a.png")
+    text = Outline(write_page(read, "result", dataset, tmp_path / "page").read_text()).text
+    assert "the picture is now of size (30, 20), the answer of (120, 90)" in text
+    ended = run("look", result, "--out", tmp_path / "page")
+    assert "the answer has size (90, 120), the data set's picture (20, 30)" in ended.err
+    hostile_result.ask(tmp_path)
+    saved = tmp_path / "saved.jsonl"
+    saved.write_text(re.sub(r'"counts": "[^"]*"', '"counts": "~"', saved.read_text()))
+    ended = run("look", result, "--out", tmp_path / "page")
+    assert ended.code == 2
+    assert "the mask in the predictions is broken" in ended.err
 
 
 def test_a_result_without_predictions_says_to_save_them(run, result):

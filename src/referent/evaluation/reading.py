@@ -98,10 +98,10 @@ def read_predictions(result: Result, name: str) -> Predictions:
             )
     try:
         rows = {line["id"]: line for line in map(_slim, predictions.read(path))}.values()
-        none = (-1, -1, -1)
-        counts = {key: np.array([row["counts"].get(key, none) for row in rows], np.int64) for key in header.protocols}
         if not rows:
             raise DataError(f"{path}: no predictions in it; evaluate again with --save")
+        none = (-1, -1, -1)
+        counts = {key: np.array([row["counts"].get(key, none) for row in rows], np.int64) for key in header.protocols}
         return Predictions(
             header,
             tuple(str(row["id"]) for row in rows),
@@ -119,17 +119,9 @@ def read_predictions(result: Result, name: str) -> Predictions:
 
 
 def read_masks(result: Result, name: str, ids: Collection[str]) -> dict[str, RLE]:
-    """The masks of some phrases, by id, at the model's own threshold.
-
-    Raises:
-        DataError: as `read_predictions`.
-    """
+    """The masks of some phrases that `read_predictions` knows, by id, at the model's own threshold."""
     wanted = frozenset(ids)
-    return {
-        line["id"]: line["rle"]
-        for line in predictions.read(saved_at(result, name))
-        if line["id"] in wanted and line.get("rle") is not None
-    }
+    return {line["id"]: line["rle"] for line in predictions.read(saved_at(result, name)) if line["id"] in wanted}
 
 
 def saved_at(result: Result, name: str) -> Path:

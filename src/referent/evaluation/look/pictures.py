@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from referent.data.sample import Sample
 from referent.errors import DataError, PictureError
@@ -31,7 +30,7 @@ class Shown:
         picture: the path that was tried.
         size: (width, height) of the files in pixels.
         photograph: name of its file in `FOLDER`; None where the picture cannot be read.
-        layers: names of the files of "compared", "answer" and "truth", as far as they could be made.
+        layers: names of the files of "answer" and, where the truth is known, "truth" and "compared".
         problems: why something is missing, a sentence each.
     """
 
@@ -39,8 +38,8 @@ class Shown:
     picture: Path
     size: tuple[int, int]
     photograph: str | None
-    layers: Mapping[str, str] = field(default_factory=dict)
-    problems: tuple[str, ...] = ()
+    layers: Mapping[str, str]
+    problems: tuple[str, ...]
 
 
 def draw_cases(
@@ -56,62 +55,69 @@ def draw_cases(
         folder: where the files go; it exists.
 
     Raises:
-        DataError: a sample is not the one that was asked.
+        DataError: a sample is not the one that was asked, or a mask is broken.
         OSError: a file cannot be written.
     """
-    photographs: dict[Path, tuple[str | None, tuple[int, int], str]] = {}
+    photographs: dict[Path, _Photograph] = {}
     for number, case in enumerate(cases, 1):
-        sample = samples.get(case.id)
-        if sample is not None:
-            _check_same(case, sample)
+        sample, answer = samples.get(case.id), _decoded(case, masks[case.id])
         path = Path(case.picture) if sample is None else sample.picture
         if path not in photographs:
             photographs[path] = _photograph(path, folder, len(photographs) + 1)
-        name, size, problem = photographs[path]
-        answer = decode(masks[case.id]) if case.id in masks else None
-        truth = None if sample is None else sample.mask()
-        problems = [problem] if problem else []
-        if truth is None:
+        height, width = answer.shape
+        photograph = photographs[path].beside(width, height)
+        problems = [photograph.problem] if photograph.problem else []
+        drawn = {"answer": layers.single(answer, layers.ANSWER)}
+        if sample is None:
             problems.append("the data set that was opened does not have this phrase, so its truth is not shown")
-        if name is not None and answer is not None and size != (answer.shape[1], answer.shape[0]):
-            problems.append(
-                f"the picture is {size[0]} x {size[1]} now, the answer {answer.shape[1]} x {answer.shape[0]}"
-            )
-            name = None
-        if answer is not None:
-            size = answer.shape[1], answer.shape[0]
-        drawn = _drawn(answer, truth, counts=case.found or not heeds_found)
+        else:
+            _check_same(case, answer, sample)
+            truth = sample.mask()
+            counted = answer if case.found or not heeds_found else np.zeros_like(answer)
+            drawn |= {"truth": layers.single(truth, layers.TRUTH), "compared": layers.compared(counted, truth)}
         files = {kind: f"{number:04}-{kind}{SUFFIX}" for kind in drawn}
         for kind, image in drawn.items():
             layers.save_layer(image, folder / files[kind])
-        yield Shown(case, path, layers.small_size(size), name, files, tuple(problems))
+        yield Shown(case, path, layers.small_size((width, height)), photograph.name, files, tuple(problems))
 
 
-def _photograph(path: Path, folder: Path, number: int) -> tuple[str | None, tuple[int, int], str]:
-    """Its file, its own (width, height), and what is wrong with it."""
+@dataclass(frozen=True)
+class _Photograph:
+    """A picture on the page: its file, its own (width, height), or else what is wrong with it."""
+
+    name: str | None
+    size: tuple[int, int] | None
+    problem: str = ""
+
+    def beside(self, width: int, height: int) -> _Photograph:
+        """The same, or none where masks of that size would not lie right on it."""
+        if self.size in (None, (width, height)):
+            return self
+        return _Photograph(None, None, f"the picture is now of size {self.size}, the answer of {(width, height)}")
+
+
+def _photograph(path: Path, folder: Path, number: int) -> _Photograph:
     try:
         image = read_picture(path)
     except PictureError as error:
-        return None, (layers.SIDE, layers.SIDE * 3 // 4), str(error)
+        return _Photograph(None, None, str(error))
     name = f"{number:04}{SUFFIX}"
     layers.save_photograph(layers.thumbnail(image), folder / name)
-    return name, image.size, ""
+    return _Photograph(name, image.size)
 
 
-def _drawn(answer: Bools | None, truth: Bools | None, counts: bool) -> dict[str, Image.Image]:
-    drawn = {}
-    if answer is not None:
-        drawn["answer"] = layers.single(answer, layers.ANSWER)
-    if truth is not None:
-        drawn["truth"] = layers.single(truth, layers.TRUTH)
-    if answer is not None and truth is not None:
-        drawn["compared"] = layers.compared(answer if counts else np.zeros_like(answer), truth)
-    return drawn
+def _decoded(case: Case, rle: RLE) -> Bools:
+    try:
+        return decode(rle)
+    except ValueError as error:
+        raise DataError(f"sample {case.id}: the mask in the predictions is broken: {error}") from error
 
 
-def _check_same(case: Case, sample: Sample) -> None:
+def _check_same(case: Case, answer: Bools, sample: Sample) -> None:
     if str(sample.reference) != case.phrase or bool(len(sample.targets)) != case.present:
         raise DataError(
             f"sample {case.id}: the predictions are of {case.phrase!r}, the data set has {str(sample.reference)!r}; "
             "give the data that was asked with --data"
         )
+    if answer.shape != sample.size:
+        raise DataError(f"sample {case.id}: the answer has size {answer.shape}, the data set's picture {sample.size}")
