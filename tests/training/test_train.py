@@ -217,13 +217,17 @@ def test_auxiliary_objectives_are_trained_saved_and_draw_the_same_after_a_resume
         ({"auxiliary": [{"kind": "magic"}]}, "unknown kind 'magic'"),
         ({"batch": 6, "accumulate": 4}, "expected a multiple of 4"),
         ({"batch": 100}, "at most the 9 items"),
-        ({"batch": 1, "data__phrases": 1, "model__config": {"batch_norm": True}}, "at least 2 references"),
+        ({"batch": 1, "data__phrases": 1, "model__config": {"sentence_norm": True}}, "at least 2 references"),
         ({"select": "beauty"}, r"no score 'beauty'; there are: mIoU"),
     ],
 )
 def test_a_setting_that_does_not_fit_is_named(run: Run, changes: dict[str, Any], expected: str) -> None:
     with pytest.raises(RecipeError, match=expected):
         run("out", **changes)
+
+
+def test_one_reference_at_a_time_can_train_batch_norms_of_maps(run: Run) -> None:
+    assert run("out", batch=1, data__phrases=1, model__config={"batch_norm": True}, steps=1).step == 1
 
 
 def test_a_preset_with_settings_laid_over_it(run: Run) -> None:

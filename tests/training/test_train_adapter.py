@@ -17,6 +17,7 @@ from referent.encoders.keymap import to_theirs
 from referent.errors import RecipeError
 from referent.models.etris import ETRIS, ETRISConfig
 from referent.training import loop
+from referent.training.plan import make_plan
 from referent.training.recipe import Recipe
 
 CONFIG: dict[str, Any] = {
@@ -61,6 +62,19 @@ def test_a_training_writes_an_adapter_that_needs_its_clip(data: Path, clip: Path
     assert not torch.equal(model.text_encoder.positions, start["positional_embedding"])
     mean = "visual.layer1.0.bn1.running_mean"
     assert not torch.equal(model.image_encoder.stages[0][0].bn1.running_mean, start[mean])
+
+
+def test_a_training_can_start_from_an_adapter_whose_clip_lies_beside_it(
+    data: Path, clip: Path, console: Console
+) -> None:
+    first = loop.train(settings(data, clip), evaluate=evaluate, console=console)
+    assert first.weights is not None
+    beside = first.weights.rename(clip.parent / "adapter.safetensors")
+    model = {"family": "etris", "name": "second", "config": CONFIG}
+    content = recipe(data, clip.parent / "second", model=model, start={"weights": str(beside)}, preparation__size=64)
+    plan = make_plan(Recipe.model_validate(content))
+    expected = rf.load(beside, device="cpu").model.state_dict()
+    assert all(torch.equal(value, expected[name]) for name, value in plan.model.state_dict().items())
 
 
 def test_an_adapter_of_encoders_that_are_trained_is_refused_at_the_start(

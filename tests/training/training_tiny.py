@@ -39,6 +39,7 @@ class TinyConfig(BaseModel):
     width: int = 8
     dropout: float = 0.0
     batch_norm: bool = False
+    sentence_norm: bool = False
 
     @classmethod
     def wide(cls) -> TinyConfig:
@@ -53,6 +54,7 @@ class Tiny(SegmentationModel):
         self.config = config
         self.backbone = nn.Conv2d(3, config.width, 3, stride=2, padding=1)
         self.norm = nn.BatchNorm2d(config.width) if config.batch_norm else nn.Identity()
+        self.sentence_norm = nn.BatchNorm1d(config.width) if config.sentence_norm else nn.Identity()
         self.dropout = nn.Dropout(config.dropout)
         self.head = nn.Conv2d(config.width, config.width, 3, padding=1)
         self.words = nn.Embedding(512, config.width)
@@ -64,7 +66,7 @@ class Tiny(SegmentationModel):
     def answer(self, sight: tuple[Tensor, ...], batch: Batch) -> Output:
         known = batch.tokens != 0
         words = self.words(batch.tokens % 512) * known[..., None]
-        state = self.dropout(words.sum(1) / known.sum(1, keepdim=True))
+        state = self.dropout(self.sentence_norm(words.sum(1) / known.sum(1, keepdim=True)))
         return Output(torch.einsum("nchw,nc->nhw", sight[0][batch.picture], state)[:, None])
 
     def losses(self, batch: Batch, output: Output) -> dict[str, Tensor]:

@@ -334,10 +334,11 @@ class _Training:
 
     def _check_batch_normalisation(self) -> None:
         references = self.recipe.batch * self.recipe.data.phrases // self.parts
-        batch_norms = [item for item in self.plan.model.modules() if isinstance(item, nn.modules.batchnorm._BatchNorm)]
+        # Of vectors, that is; a map's many pixels have a variance also in a batch of one.
+        batch_norms = [item for item in self.plan.model.modules() if isinstance(item, nn.BatchNorm1d)]
         if references < 2 and batch_norms and not (self.recipe.sync_batchnorm and self.processes > 1):
             raise RecipeError(
-                "batch: the model has batch normalisation, which needs at least 2 references in a forward pass, found "
+                "batch: the model normalises vectors over a batch, which needs at least 2 references in a pass, found "
                 f"{references} (batch {self.recipe.batch} x phrases {self.recipe.data.phrases} over {self.parts} parts)"
             )
 
