@@ -51,7 +51,7 @@ def start_from(model: SegmentationModel, start: Start, family: str) -> None:
 def _whole(path: Path, family: str) -> dict[str, Tensor]:
     """The state dict in one of referent's files or in the authors' own checkpoint."""
     try:
-        header, tensors = weights.read(path)
+        header, tensors = zoo.read(path)
     except WeightsError as ours:
         try:
             official: dict[str, Tensor] = zoo.FAMILIES[family].official.from_official(read_foreign(path))
