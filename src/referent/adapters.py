@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 import torch
@@ -52,10 +52,12 @@ def base_of(header: weights.Header) -> Base | None:
     entry = header.extra.get(KEY)
     if entry is None:
         return None
-    try:
-        return Base(**entry)
-    except TypeError as error:
-        raise WeightsError(f"{header.name}: header field extra.{KEY}: {error}") from error
+    wanted = [item.name for item in fields(Base)]
+    if not isinstance(entry, dict) or [type(entry.get(name)) for name in wanted] != [str] * len(wanted):
+        raise WeightsError(
+            f"{header.name}: header field extra.{KEY}: expected texts {', '.join(wanted)}, found {entry!r}"
+        )
+    return Base(**{name: entry[name] for name in wanted})
 
 
 def whole(header: weights.Header) -> weights.Header:

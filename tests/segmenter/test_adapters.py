@@ -166,10 +166,11 @@ def test_a_part_of_the_clip_inside_an_adapter_is_named(files: Files, tmp_path: P
 
 def test_a_header_whose_base_is_broken_is_an_error(files: Files, tmp_path: Path) -> None:
     header, tensors = weights.read(files.adapter)
-    header.extra["base"].pop("sha256")  # type: ignore[attr-defined]
-    weights.write(tmp_path / "odd.safetensors", tensors, header)
-    with pytest.raises(WeightsError, match=r"extra\.base: .*sha256"):
-        rf.load(tmp_path / "odd.safetensors", clip=files.clip)
+    for broken in ({"name": "RN4.pt"}, "RN4.pt", {"name": "RN4.pt", "sha256": 3, "tensors": "x"}):
+        odd = weights.Header(header.name, header.family, header.config, header.preparation, {"base": broken})
+        weights.write(tmp_path / "odd.safetensors", tensors, odd)
+        with pytest.raises(WeightsError, match=r"extra\.base: expected texts name, sha256, tensors"):
+            rf.load(tmp_path / "odd.safetensors", clip=files.clip)
 
 
 def test_the_clip_is_found_beside_the_adapter_and_in_the_hubs_cache(files: Files, tmp_path: Path) -> None:

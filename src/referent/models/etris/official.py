@@ -35,8 +35,6 @@ def _bridger_rows(config: BridgerConfig) -> list[Row]:
         rows += [
             Row(f"{ours}words_in.", f"bridger.linear1.{step}."),
             Row(f"{ours}words_out.", f"bridger.linear2.{step}."),
-        ]
-        rows += [
             Row(f"{ours}pixel_norm.", f"bridger.ln_v.{step - 1}."),
             Row(f"{ours}word_norm.", f"bridger.ln_t.{step - 1}."),
         ]
