@@ -36,12 +36,15 @@ class Family(NamedTuple):
         model: its model class; `model(config)` builds one.
         official: its module with `config_of(state)`, `from_official(state)` and `to_official(state, config)`.
         preparation: settings of `Preparation` with which the authors trained, where they are not its defaults.
+        nested: the entry of the authors' checkpoints that holds the tensors, and what their names begin with there
+            ("module." where the code loads into a model wrapped by DataParallel).
     """
 
     config: type[BaseModel]
     model: Callable[[Any], SegmentationModel]
     official: ModuleType
     preparation: Mapping[str, Any] = {}
+    nested: tuple[str, str] = ("state_dict", "module.")
 
 
 def _cris() -> Family:
@@ -74,7 +77,7 @@ def _magnet() -> Family:
         "tokenizer": "bert",
         "threshold": 0.5,
     }
-    return Family(MagNetConfig, MagNet, official, squashed)
+    return Family(MagNetConfig, MagNet, official, squashed, ("model", ""))
 
 
 class _Families(Mapping[str, Family]):
@@ -447,7 +450,9 @@ def check_tokenizer(config: BaseModel, preparation: Preparation, source: Path | 
     Raises:
         WeightsError: they are another vocabulary's.
     """
-    text: Any = config.text  # type: ignore[attr-defined]
+    text: Any = getattr(config, "text", None)
+    if text is None:  # no text encoder of ours, so nothing is known of its ids
+        return
     wanted = "bert" if text.kind == "bert" else "clip"
     if preparation.tokenizer != wanted:
         raise WeightsError(

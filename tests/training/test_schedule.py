@@ -43,3 +43,8 @@ def test_cosine_warms_up_and_falls_to_its_floor() -> None:
     assert found[54] == pytest.approx(0.55)
     assert found[-1] == pytest.approx(0.1, abs=1e-3)
     assert found[4:] == sorted(found[4:], reverse=True)
+
+
+def test_polynomial_falls_to_nearly_nothing() -> None:
+    found = rates(0.5, 10, 5, schedule={"kind": "polynomial"}, optimiser__lr=2.0)
+    assert found == pytest.approx([(1 - step / 10) ** 0.9 for step in range(10)])

@@ -200,10 +200,11 @@ def _referent_to_official(source: Path, target: Path, dtype: Number | None, clip
 
     header, tensors = zoo.read(source, clip)
     config = zoo.config_of(header, source)
-    official = zoo.FAMILIES[header.family].official.to_official(_cast(tensors, dtype or Number.fp32), config)
+    family = zoo.FAMILIES[header.family]
+    official = family.official.to_official(_cast(tensors, dtype or Number.fp32), config)
+    entry, before = family.nested
     with atomic_path(target) as temporary:
-        # The official code loads into a model wrapped by DataParallel.
-        torch.save({"state_dict": {f"module.{name}": tensor for name, tensor in official.items()}}, temporary)
+        torch.save({entry: {f"{before}{name}": tensor for name, tensor in official.items()}}, temporary)
     return f"{target}: {len(official)} tensors under the official names, from {source}"
 
 

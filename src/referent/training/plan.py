@@ -15,6 +15,7 @@ from referent import adapters, zoo
 from referent.data.augment import Augment
 from referent.data.loading import open_dataset
 from referent.data.sample import Dataset, Sample
+from referent.encoders.tokenizers import read_vocabulary
 from referent.errors import RecipeError, listed
 from referent.models.base import SegmentationModel
 from referent.preparation import Preparation
@@ -130,7 +131,8 @@ def make_plan(recipe: Recipe, start: bool = True) -> Plan:
         raise RecipeError(f"model.family: expected one of {', '.join(zoo.FAMILIES)}, found {recipe.model.family!r}")
     family = zoo.FAMILIES[recipe.model.family]
     config = model_config(recipe, family.config)
-    preparation = _checked("preparation", Preparation, recipe.preparation)
+    preparation = _preparation(recipe.preparation)
+    zoo.check_tokenizer(config, preparation, "recipe")
     sources = [gather(_samples(source), recipe.data.group, recipe.data.phrases) for source in recipe.data.train]
     order = Order(
         tuple(len(items) for items in sources),
@@ -159,6 +161,14 @@ def make_plan(recipe: Recipe, start: bool = True) -> Plan:
         order=order,
         total=total,
     )
+
+
+def _preparation(settings: dict[str, Any]) -> Preparation:
+    """With BERT's word pieces in place of the file, folder or hub id that a recipe names."""
+    source = settings.get("vocabulary")
+    if isinstance(source, str):
+        settings = {**settings, "vocabulary": read_vocabulary(source)}
+    return _checked("preparation", Preparation, settings)
 
 
 def _check_frozen(model: SegmentationModel, clip: Path) -> None:

@@ -52,8 +52,9 @@ class Start(Part):
     Attributes:
         weights: the whole model: a file of referent's, or the authors' own checkpoint.
         clip: CLIP's image and text encoders (OpenAI's archive, a state dict, safetensors, or a hub layout).
-        image: the image encoder alone: from a file of CLIP's, or the public folded file for MobileNetV2.
-        text: the text encoder alone, from a file of CLIP's or of its own state dict.
+        image: the image encoder alone: from a file of CLIP's, the public folded file for MobileNetV2, or any layout of
+            Swin's.
+        text: the text encoder alone, from a file of CLIP's, of its own state dict, or transformers' layout of BERT.
     """
 
     weights: Path | None = None
@@ -186,7 +187,18 @@ class Cosine(Part):
     floor: float = Field(default=0.0, ge=0, le=1)
 
 
-Schedule = Annotated[MultiStep | Cosine, Field(discriminator="kind")]
+class Polynomial(Part):
+    """The rate falls to 0 as (1 - step / steps) ** power (LAVT, hence MagNet: power 0.9).
+
+    Attributes:
+        power: 1 is a straight line.
+    """
+
+    kind: Literal["polynomial"]
+    power: float = Field(default=0.9, gt=0)
+
+
+Schedule = Annotated[MultiStep | Cosine | Polynomial, Field(discriminator="kind")]
 
 
 class Recipe(Part):
@@ -194,7 +206,8 @@ class Recipe(Part):
 
     Attributes:
         model, start, data, optimiser, schedule: see their classes.
-        preparation: settings of `Preparation` (size, context_length, ...).
+        preparation: settings of `Preparation` (size, context_length, ...); its `vocabulary` names BERT's vocab.txt, a
+            folder with it, or a hub id.
         loss: weights of the model's and the auxiliary objectives' named losses; one that is not named counts nothing.
         auxiliary: further objectives: `{kind: name, ...settings}`, see `training.auxiliary`.
         batch: items of one optimiser step, over all processes and accumulation steps: the same recipe trains the same
@@ -353,7 +366,7 @@ def _numbers(value: Any) -> Any:
 
 def _explain(name: str, error: Mapping[str, Any]) -> str:
     # The discriminator's value stands in the location of a union's fields, but in no recipe.
-    place = [str(item) for item in error["loc"] if item not in ("multistep", "cosine")]
+    place = [str(item) for item in error["loc"] if item not in ("multistep", "cosine", "polynomial")]
     key = ".".join(place)
     if error["type"] == "extra_forbidden":
         known = list(_keys(Recipe, ()))

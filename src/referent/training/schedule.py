@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from referent.training.recipe import Cosine, MultiStep, Recipe
+from referent.training.recipe import Cosine, MultiStep, Polynomial, Recipe
 
 
 def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int, total: int, lr_scale: float) -> float:
@@ -30,4 +30,6 @@ def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int, total: int, l
                 return base * lr_scale * (step + 1) / warmup
             share = (step - warmup) / max(1, total - warmup)
             return base * lr_scale * (floor + (1 - floor) * (1 + math.cos(math.pi * share)) / 2)
+        case Polynomial(power=power):
+            return base * lr_scale * float((1 - step / total) ** power)
     raise AssertionError(recipe.schedule)

@@ -7,9 +7,13 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from referent import weights, zoo
+from referent.encoders.bert import BertEncoder
+from referent.encoders.bert_weights import load_bert
 from referent.encoders.clip_weights import load_clip_image, load_clip_text, read_clip
 from referent.encoders.foreign import read_foreign
 from referent.encoders.mobilenet import MobileNetV2, from_folded
+from referent.encoders.swin import Swin
+from referent.encoders.swin_weights import load_swin
 from referent.errors import RecipeError, WeightsError
 from referent.models.base import SegmentationModel
 from referent.training.recipe import Start
@@ -37,15 +41,23 @@ def start_from(model: SegmentationModel, start: Start, family: str) -> None:
         encoder = _part(model, "image_encoder", "start.image")
         if isinstance(encoder, MobileNetV2):
             weights.load_into(encoder, from_folded(read_foreign(start.image)), start.image)
+        elif isinstance(encoder, Swin):
+            load_swin(encoder, start.image)
         else:
             load_clip_image(encoder, read_clip(start.image))
     if start.text is not None:
-        encoder = _part(model, "text_encoder", "start.text")
-        tensors = read_foreign(start.text)
-        if tensors.keys() == encoder.state_dict().keys():
-            weights.load_into(encoder, tensors, start.text)
-        else:
-            load_clip_text(encoder, read_clip(start.text))
+        _fill_text(_part(model, "text_encoder", "start.text"), start.text)
+
+
+def _fill_text(encoder: nn.Module, source: Path) -> None:
+    """From a file of the encoder's own tensors, or as others write it."""
+    own = read_foreign(source) if source.is_file() else {}
+    if own.keys() == encoder.state_dict().keys():
+        weights.load_into(encoder, own, source)
+    elif isinstance(encoder, BertEncoder):
+        load_bert(encoder, source)
+    else:
+        load_clip_text(encoder, read_clip(source))
 
 
 def _whole(path: Path, family: str) -> dict[str, Tensor]:

@@ -24,7 +24,7 @@ class PixelDecoderConfig(BaseModel):
 
     model_config = _FROZEN
 
-    width: int = Field(default=256, gt=0, multiple_of=4)
+    width: int = Field(default=256, gt=0, multiple_of=8)
     layers: int = Field(default=4, ge=0)
     heads: int = Field(default=8, gt=0)
     points: int = Field(default=4, gt=0)

@@ -10,7 +10,7 @@ from referent.layers.deformable import DeformableAttention, Shapes
 from referent.layers.position import normalised_sinusoids_2d
 from referent.models.magnet.config import PixelDecoderConfig
 
-_GROUPS = 32
+_GROUP_WIDTH = 8  # channels that are normed together: 32 groups of 256
 
 
 class PixelDecoderLayer(nn.Module):
@@ -57,7 +57,7 @@ class PixelDecoder(nn.Module):
         self.width = width
         # Coarse to fine, as everything in here.
         self.inputs = nn.ModuleList(nn.Conv2d(count, width, 1) for count in reversed(channels))
-        self.norms = nn.ModuleList(nn.GroupNorm(min(_GROUPS, width), width) for _ in channels)
+        self.norms = nn.ModuleList(nn.GroupNorm(width // _GROUP_WIDTH, width) for _ in channels)
         self.levels = nn.Parameter(torch.randn(len(channels), width))
         self.layers = nn.ModuleList(PixelDecoderLayer(config, len(channels)) for _ in range(config.layers))
         self.out = nn.Linear(width, width)
