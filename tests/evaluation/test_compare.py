@@ -180,6 +180,14 @@ def test_versions_of_a_protocol_do_not_mix(both):
     assert found.notes == ("protocol referent: not compared, as its rules differ: v1 in hasty, v2 in careful",)
 
 
+def test_a_prediction_file_that_was_continued_since_is_said(both):
+    content = json.loads(both[0].read_text())
+    both[0].write_text(json.dumps({**content, "phrases": 10}))
+    found = differences(open_saved(both), replicates=0).parts[0]
+    assert found.phrases == 24
+    assert found.notes == ("hasty: its numbers were of 10 phrases, its predictions hold 24 by now",)
+
+
 def test_differing_settings_are_visible(tmp_path, both):
     other = save(tmp_path, "other", questions(), careful, threshold=0.3, weights_sha256="f" * 64)
     settings = differences(open_saved([both[1], other]), replicates=0).parts[0].settings

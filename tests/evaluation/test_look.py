@@ -145,6 +145,13 @@ def test_a_page_stands_beside_its_result_unless_told_otherwise(run, result):
     assert (result.parent / "result-look" / "index.html").is_file()
 
 
+def test_a_prediction_file_that_was_continued_since_is_said(run, result, tmp_path):
+    content = json.loads(result.read_text())
+    result.write_text(json.dumps({**content, "phrases": 5}))
+    run("look", result, "--out", tmp_path / "page")
+    assert "hold 16 phrases, the numbers are of 5" in Outline((tmp_path / "page" / "index.html").read_text()).text
+
+
 def test_another_protocol_has_other_ious_and_says_what_the_masks_are(run, result, tmp_path):
     run("look", result, "--out", tmp_path / "page", "--protocol", "cris")
     outline = Outline((tmp_path / "page" / "index.html").read_text())

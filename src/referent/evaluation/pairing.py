@@ -139,6 +139,12 @@ def _common_rows(saved: list[Saved]) -> tuple[tuple[Ints, ...], list[str]]:
         for one in saved
         if len(one.predictions) > len(common)
     ]
+    notes += [
+        f"{one.name}: its numbers were of {one.result.phrases} phrases, "
+        f"its predictions hold {len(one.predictions)} by now"
+        for one in saved
+        if len(one.predictions) != one.result.phrases
+    ]
     return tuple(np.array([place[name] for name in common]) for place in places), notes
 
 

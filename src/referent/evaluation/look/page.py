@@ -67,7 +67,6 @@ def page(content: Content) -> str:
     )
     values = {
         "title": escape(title),
-        "heading": escape(title),
         "lead": escape(lead),
         "script_hash": f"sha256-{digest}",
         "style": _filled(_file("page.css"), {name: f"rgb{colour}" for name, colour in colours.items()}),

@@ -100,6 +100,11 @@ def _notes(result: Result, predictions: Predictions, rules: Protocol) -> Iterato
             f"Protocol {rules.name} cuts at a probability of {rules.threshold:g}; the masks shown are those at the "
             f"model's own threshold, {own:g}, which were saved. IoUs are the protocol's."
         )
+    if len(predictions) != result.phrases:
+        yield (
+            f"The saved predictions hold {len(predictions)} phrases, the numbers are of {result.phrases}: the file was "
+            "continued by another run. Cases are chosen from all of them."
+        )
     if result.failed:
         phrases = sum(failure.phrases for failure in result.failed)
         shown = min(len(result.failed), FAILURES_SHOWN)
