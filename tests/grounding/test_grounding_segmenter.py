@@ -16,7 +16,6 @@ from referent.grounding.config import GroundingConfig, read_config
 from referent.grounding.load import put_together
 from referent.grounding.proposals.base import Candidate, Proposals
 from referent.grounding.segmenter import GroundingSegmenter, Place, share, whole_pixels
-from referent.models.reclip.statistics import count
 from referent.parsing.precomputed import PrecomputedParses
 from referent.rle import encode
 
@@ -199,12 +198,9 @@ def test_a_text_without_a_parse_is_named() -> None:
 
 
 def test_the_official_counters_are_counted() -> None:
-    look = system().look_closely(picture())
-    counts = sum(
-        (count(look.resolve(0, text)) for text in ("guy on the left", "bus behind bus", "right")),
-        count(look.resolve(0, "2nd from right")),
-    )
-    assert counts == {
+    model = system()
+    model.segment(picture(), ["guy on the left", "bus behind bus", "right", "2nd from right"])
+    assert model.counts == {
         "n_total": 4, "n_rec": 3, "n_full_expr": 1, "n_0th_noun": 1, "n_rec_sup": 2, "n_sup": 2, "n_sup_left": 1,
         "n_sup_right": 1, "n_rec_rel": 1, "n_rel": 1, "n_rel_above": 1,
     }  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ from referent.grounding.gradcam import GradCamPicture
 from referent.grounding.proposals.base import Proposals, ProposalSource
 from referent.grounding.scoring import ProposalScorer, ScoredPicture
 from referent.models.reclip.resolver import Resolution, Resolver, Scorer
+from referent.models.reclip.statistics import count
 from referent.parsing.types import Parse, Parser
 from referent.preparation import Preparation
 from referent.reference import Reference
@@ -54,6 +56,9 @@ class GroundingSegmenter(AnySegmenter):
         parser: of expressions; None for methods that need none.
         sam: draws the mask of a box that has none.
         cache_bytes: see `AnySegmenter`.
+
+    Attributes:
+        counts: what the resolver did with all expressions so far; see `statistics.count`.
     """
 
     def __init__(
@@ -68,6 +73,7 @@ class GroundingSegmenter(AnySegmenter):
     ) -> None:
         self.config, self.source, self.parser, self.sam = config, source, parser, sam
         self.settings = config.resolver
+        self.counts: Counter[str] = Counter()
         super().__init__(_full_name(config, parser, source), cache_bytes)
         self.clips = list(clips)
         self.model = nn.ModuleList(clips).eval()
@@ -157,6 +163,7 @@ class GroundingLook(AnyLook):
         parses = self._segmenter.parses(expressions) if questions else []
         for number, (row, reference) in enumerate(questions):
             resolution = self.resolve(row, expressions[number], parses[number] if parses else None)
+            self._segmenter.counts += count(resolution)
             yield self._segmentation(row, reference, resolution)
 
     def resolve(self, row: int, expression: str, parse: Parse | None = None) -> Resolution:
