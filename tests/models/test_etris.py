@@ -41,7 +41,7 @@ OFFICIAL_HEAD: dict[str, Any] = {
 }
 
 
-def resnet(bridger: dict[str, Any] | None = None, **changes: Any) -> ETRISConfig:
+def narrow(bridger: dict[str, Any] | None = None, **changes: Any) -> ETRISConfig:
     """A tiny ETRIS on a ResNet, with changes to the Bridgers and to the rest."""
     own = BRIDGER.model_copy(update=bridger or {})
     return ETRISConfig(**{"image": RESNET, "text": TEXT, "bridger": own, **HEAD, **changes})
@@ -50,39 +50,33 @@ def resnet(bridger: dict[str, Any] | None = None, **changes: Any) -> ETRISConfig
 class TestETRIS(ModelTester):
     model_class = ETRIS
     configurations: ClassVar = {
-        "resnet": resnet(),
-        "vit": ETRISConfig(
-            image=VIT,
-            text=TEXT,
-            bridger=VIT_BRIDGER,
-            **{**HEAD, "neck": NeckConfig(stages=(0, 1, 2), width=16, heads=2)},
-        ),
-        # The other position of every switch.
-        "plain zoom, economical": resnet(
-            {"zoom_in": False, "zoom_out": False, "zoom_norm": True}, tuning="economical", statistics="frozen"
-        ),
-        "full, last Bridger only": resnet({"places": ((3, 2),)}, tuning="full"),
-        "without Bridgers": resnet({"places": ()}),
-        "without alignments": resnet(neck=NeckConfig(width=16, heads=2, hierarchical=False), decoder=None),
-        # Another encoder, and everything that the paper has not.
-        "pocket": resnet(
-            image=MobileNetV2Config(), projector=ProjectorConfig(hidden=12, width=8, detail=True), presence=True
-        ),
-        "official resnet": ETRISConfig(
+        # As the official code could have them.
+        "resnet": ETRISConfig(
             image=RESNET,
             bridger=BRIDGER.model_copy(update={"heads": 4}),
             neck=NeckConfig(width=64, heads=1),
             **OFFICIAL_HEAD,
         ),
-        "official vit": ETRISConfig(
+        "vit": ETRISConfig(
             image=VIT,
             bridger=VIT_BRIDGER.model_copy(update={"heads": 8}),
             neck=NeckConfig(stages=(0, 1, 2), width=64, heads=1),
             **OFFICIAL_HEAD,
         ),
+        # The other position of every switch.
+        "plain zoom, economical": narrow(
+            {"zoom_in": False, "zoom_out": False, "zoom_norm": True}, tuning="economical", statistics="frozen"
+        ),
+        "full, last Bridger only": narrow({"places": ((3, 2),)}, tuning="full"),
+        "without Bridgers": narrow({"places": ()}),
+        "without alignments": narrow(neck=NeckConfig(width=16, heads=2, hierarchical=False), decoder=None),
+        # Another encoder, and everything that the paper has not.
+        "pocket": narrow(
+            image=MobileNetV2Config(), projector=ProjectorConfig(hidden=12, width=8, detail=True), presence=True
+        ),
     }
     official = (from_official, to_official)
-    official_configurations = ("official resnet", "official vit")
+    official_configurations = ("resnet", "vit")
 
 
 def tiny(name: str = "resnet") -> ETRIS:
@@ -208,7 +202,7 @@ def test_queries_and_keys_of_the_gates_are_kept_and_not_trained() -> None:
 def test_without_hierarchical_alignment_the_neck_ignores_the_sentence() -> None:
     state, other = torch.randn(2, 20), torch.randn(2, 20)
     maps = [torch.randn(2, 16, 4, 4) for _ in range(3)]
-    for name, same in (("without alignments", True), ("resnet", False)):
+    for name, same in (("without alignments", True), ("full, last Bridger only", False)):
         neck = tiny(name).eval().neck
         assert torch.equal(neck(list(maps), state), neck(list(maps), other)) is same
 
@@ -256,7 +250,7 @@ def test_one_reference_alone_can_be_trained_on() -> None:
     assert torch.isfinite(model.losses(batch, model(batch))["text_to_pixel"])
 
 
-def official_state(name: str = "official resnet") -> dict[str, torch.Tensor]:
+def official_state(name: str = "resnet") -> dict[str, torch.Tensor]:
     return to_official(tiny(name).state_dict(), TestETRIS.configurations[name])
 
 
@@ -294,7 +288,7 @@ def test_something_else_is_not_a_checkpoint(content: dict[str, Any]) -> None:
         from_official(content)
 
 
-@pytest.mark.parametrize("name", ["resnet", "pocket", "without Bridgers", "without alignments"])
+@pytest.mark.parametrize("name", ["full, last Bridger only", "pocket", "without Bridgers", "without alignments"])
 def test_a_model_that_the_official_code_lacks_has_no_official_names(name: str) -> None:
     with pytest.raises(WeightsError, match="official ETRIS"):
         to_official(tiny(name).state_dict(), TestETRIS.configurations[name])
