@@ -151,6 +151,27 @@ def test_pictures_of_any_size_are_answered_at_their_size(module: Any, size: tupl
     assert logits.shape == (1, 1, *size)
 
 
+def test_many_references_are_answered_a_few_at_a_time() -> None:
+    model, batch = tiny().eval(), TestMagNet().batch(2, 6)
+    sizes: list[int] = []
+    model.pixel_decoder.register_forward_hook(lambda _m, inputs, _o: sizes.append(len(inputs[0][0])))
+    with torch.no_grad():
+        together = model(batch).logits
+        first = model(replace(batch, tokens=batch.tokens[:2], picture=batch.picture[:2])).logits
+    assert sizes == [4, 2, 2]
+    assert torch.allclose(together[:2], first, atol=1e-5)
+
+
+@pytest.mark.parametrize("module", ["paper", "released"])
+def test_half_precision_answers_nearly_the_same(module: Any) -> None:
+    model, batch = tiny(module=module, grounding="none").eval(), TestMagNet().batch(1, 2)
+    with torch.no_grad():
+        exact = model(batch).logits
+        with torch.autocast("cpu", torch.bfloat16):
+            rough = model(batch).logits
+    assert (rough.float() - exact).abs().max() < 0.1 * exact.std() + 0.1
+
+
 def test_layers_are_dealt_evenly_and_the_rest_to_the_first_stages() -> None:
     layers = torch.nn.ModuleList(torch.nn.Identity() for _ in range(6))
     assert [len(dealt(layers, 4, stage)) for stage in range(4)] == [2, 1, 2, 1]

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from referent.encoders.bert import BertConfig
-from referent.encoders.bert_weights import bert_rows
+from referent.encoders.bert_weights import bert_config, bert_rows
 from referent.encoders.foreign import state_dict_in
 from referent.encoders.keymap import Row, packed_attention, prefixed, to_ours, to_theirs
 from referent.encoders.swin import SwinConfig, relative_positions
@@ -23,7 +23,6 @@ from referent.models.magnet.model import MagNet
 _WHAT = "MagNet checkpoint"
 _INDEX = "attn.relative_position_index"
 _HEAD_WIDTH = 32  # of the released decoders: 8 heads of 256 channels
-_BERT_HEAD_WIDTH = 64
 
 # Weights of convolutions of size 1, which are linear layers of ours: name and number of trailing dimensions of 1.
 _CONVOLUTIONS = (
@@ -170,6 +169,10 @@ def _tensors(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
     return state
 
 
+def _below(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+
+
 def _count(state: Mapping[str, Tensor], pattern: str) -> int:
     return len({match[1] for name in state if (match := re.match(pattern, name))})
 
@@ -183,11 +186,7 @@ def config_of(official: Mapping[str, Any]) -> MagNetConfig:
         WeightsError: not a checkpoint of MagNet.
     """
     state = _tensors(official)
-    image = {
-        name.removeprefix("image_model."): value for name, value in state.items() if name.startswith("image_model.")
-    }
     try:
-        vocabulary, words = state["language_model.embeddings.word_embeddings.weight"].shape
         width = state["classifier.predictor.query_feat.weight"].shape[1]
         scales = _count(state, r"image_model\.layers\.0\.fusions\.(\d+)\.")
         pixel_layer = "classifier.pixel_decoder.transformer.encoder.layers.0."
@@ -196,15 +195,8 @@ def config_of(official: Mapping[str, Any]) -> MagNetConfig:
         return MagNetConfig(
             module="released",
             grounding="none",
-            image=swin_config(image),
-            text=BertConfig(
-                vocabulary=vocabulary,
-                width=words,
-                layers=_count(state, r"language_model\.encoder\.layer\.(\d+)\."),
-                heads=max(1, words // _BERT_HEAD_WIDTH),
-                feedforward=state["language_model.encoder.layer.0.intermediate.dense.weight"].shape[0],
-                context=state["language_model.embeddings.position_embeddings.weight"].shape[0],
-            ),
+            image=swin_config(_below("image_model.", state)),
+            text=bert_config(_below("language_model.", state)),
             pyramid=MagNetConfig().pyramid[:scales],
             pixel_decoder=PixelDecoderConfig(
                 width=width,

@@ -104,8 +104,12 @@ class LanguageSide(nn.Module):
         return any(bool(parameter.any()) for parameter in self.gate.parameters())
 
     def forward(self, pixels: Tensor, words: Tensor, keep: Tensor) -> Tensor:
-        """(N, K, C), (N, L, D), (N, L) bool -> (N, L, D). In this order of operations, in float32: the result of
-        padding depends on the rounding."""
+        """(N, K, C), (N, L, D), (N, L) bool -> (N, L, D). In this order of operations, always in float32: the result
+        of padding depends on the rounding."""
+        with torch.autocast(pixels.device.type, enabled=False):
+            return self._updated(pixels.float(), words.float(), keep)
+
+    def _updated(self, pixels: Tensor, words: Tensor, keep: Tensor) -> Tensor:
         mask = torch.zeros_like(words[..., :1]).masked_fill(~keep[..., None], _PADDING)
         q = self.query(words) * mask
         k, v = _normed_along(self.key(pixels)), _normed_along(self.value(pixels))
