@@ -81,7 +81,7 @@ class MagNet(SegmentationModel):
     def answer(self, sight: tuple[Tensor, ...], batch: Batch) -> Output:
         """Mask logits of N references, (N, 1, H, W) at the picture's size; in training with `taps` for the losses."""
         if not self.training and len(batch.tokens) > AT_ONCE:
-            rows = zip(batch.tokens.split(AT_ONCE), batch.picture.split(AT_ONCE), strict=True)
+            rows = zip(torch.split(batch.tokens, AT_ONCE), torch.split(batch.picture, AT_ONCE), strict=True)
             answers = [self.answer(sight, replace(batch, tokens=tokens, picture=picture)) for tokens, picture in rows]
             return Output(torch.cat([answer.logits for answer in answers]))
         tokens = self._tokens(batch.tokens)
