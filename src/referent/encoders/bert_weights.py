@@ -15,6 +15,7 @@ from referent.encoders.keymap import Row, to_ours
 from referent.encoders.located import locate
 from referent.errors import WeightsError
 
+_HEAD_WIDTH = 64
 _FOLDER_FILES = ("model.safetensors", "pytorch_model.bin")
 # The head of the pre-training, the pooler that phrases do not use, and positions stored as numbers.
 _NOT_ENCODER = re.compile(r"(cls|pooler)\.|embeddings\.position_ids$")
@@ -41,6 +42,23 @@ def bert_rows(config: BertConfig) -> list[Row]:
             Row(f"{ours}norm2.", f"{theirs}output.LayerNorm."),
         ]
     return rows
+
+
+def bert_config(state: Mapping[str, Tensor]) -> BertConfig:
+    """The BERT that transformers' names and shapes describe; heads do not show in them, and have 64 channels.
+
+    Raises:
+        KeyError: not a BERT; names what is missing.
+    """
+    vocabulary, width = state["embeddings.word_embeddings.weight"].shape
+    return BertConfig(
+        vocabulary=vocabulary,
+        width=width,
+        layers=len({match[1] for name in state if (match := re.match(r"encoder\.layer\.(\d+)\.", name))}),
+        heads=max(1, width // _HEAD_WIDTH),
+        feedforward=state["encoder.layer.0.intermediate.dense.weight"].shape[0],
+        context=state["embeddings.position_embeddings.weight"].shape[0],
+    )
 
 
 def load_bert(encoder: BertEncoder, source: str | Path) -> None:

@@ -12,15 +12,15 @@ from torch import Tensor
 
 from referent.encoders.bert import BertConfig
 from referent.encoders.bert_weights import bert_config, bert_rows
-from referent.encoders.foreign import state_dict_in
 from referent.encoders.keymap import Row, packed_attention, prefixed, to_ours, to_theirs
 from referent.encoders.swin import SwinConfig, relative_positions
 from referent.encoders.swin_weights import swin_config, swin_rows
 from referent.errors import WeightsError, listed
 from referent.models.magnet.config import MagNetConfig, MaskDecoderConfig, PixelDecoderConfig
 from referent.models.magnet.model import MagNet
+from referent.models.official import Checkpoint
 
-_WHAT = "MagNet checkpoint"
+_WHAT = "a MagNet checkpoint"
 _INDEX = "attn.relative_position_index"
 _HEAD_WIDTH = 32  # of the released decoders: 8 heads of 256 channels
 
@@ -160,15 +160,6 @@ def table(config: MagNetConfig) -> list[Row]:
     ]
 
 
-def _tensors(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
-    """The state dict of a checkpoint of the official code, or a bare one, under the official names."""
-    state = state_dict_in(checkpoint)
-    odd = [name for name, value in state.items() if not isinstance(value, Tensor)]
-    if odd or not state:
-        raise WeightsError(f"not a {_WHAT}: expected tensors, found {listed(odd) or 'nothing'}")
-    return state
-
-
 def _below(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
 
@@ -185,7 +176,7 @@ def config_of(official: Mapping[str, Any]) -> MagNetConfig:
     Raises:
         WeightsError: not a checkpoint of MagNet.
     """
-    state = _tensors(official)
+    state = Checkpoint(official, _WHAT).state
     try:
         width = state["classifier.predictor.query_feat.weight"].shape[1]
         scales = _count(state, r"image_model\.layers\.0\.fusions\.(\d+)\.")
@@ -212,10 +203,10 @@ def config_of(official: Mapping[str, Any]) -> MagNetConfig:
             ),
         )
     except KeyError as error:
-        raise WeightsError(f"not a {_WHAT}: missing {error.args[0]}") from error
+        raise WeightsError(f"not {_WHAT}: missing {error.args[0]}") from error
     except (ValidationError, ValueError) as error:
         reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
-        raise WeightsError(f"not a {_WHAT}: {reason}") from error
+        raise WeightsError(f"not {_WHAT}: {reason}") from error
 
 
 def from_official(official: Mapping[str, Any]) -> dict[str, Tensor]:
@@ -227,15 +218,15 @@ def from_official(official: Mapping[str, Any]) -> dict[str, Tensor]:
     Raises:
         WeightsError: not a MagNet checkpoint; names missing, left over or of another shape are listed.
     """
-    state, config = _tensors(official), config_of(official)
+    state, config = Checkpoint(official, _WHAT).state, config_of(official)
     assert isinstance(config.image, SwinConfig)
     expected = relative_positions(config.image.window)
     wrong = [name for name in state if name.endswith(_INDEX) and not torch.equal(state[name].cpu(), expected)]
     if wrong:
-        raise WeightsError(f"not a {_WHAT}: {wrong[0]} holds other positions than those of its window")
+        raise WeightsError(f"not {_WHAT}: {wrong[0]} holds other positions than those of its window")
     missing = set(_indices(config)) - set(state)
     if missing:
-        raise WeightsError(f"not a {_WHAT}: missing {listed(missing)}")
+        raise WeightsError(f"not {_WHAT}: missing {listed(missing)}")
     squeezed = {
         name: value.reshape(value.shape[: value.dim() - ones]) if (ones := _ones(name)) else value
         for name, value in state.items()
@@ -243,7 +234,7 @@ def from_official(official: Mapping[str, Any]) -> dict[str, Tensor]:
     }
     with torch.device("meta"):
         wanted = MagNet(config).state_dict()
-    return to_ours(squeezed, wanted, table(config), _WHAT)
+    return to_ours(squeezed, wanted, table(config), "MagNet checkpoint")
 
 
 def to_official(state: Mapping[str, Tensor], config: MagNetConfig) -> dict[str, Tensor]:
