@@ -9,8 +9,8 @@ from evaluation_stub import columns
 from PIL import Image
 
 from referent.data.coco import read_coco
-from referent.evaluation.class_names import class_names
-from referent.rle import encode
+from referent.data.class_names import class_names
+from referent.rle import decode, encode
 
 
 @pytest.fixture
@@ -57,3 +57,9 @@ def test_the_verb_asks_class_names_of_a_file_without_phrases(run, coco, tiny_wei
     assert result["dataset"].endswith("instances.json, class names")
     only = run("evaluate", tiny_weights, coco, "--split", "train", "--class-names", "--kind", "name", "--json")
     assert json.loads(only.out)["phrases"] == 2
+
+
+def test_crowds_are_counted_and_stand_last(coco):
+    cat = class_names(read_coco(coco)).samples[0]
+    assert cat.crowds == 1
+    np.testing.assert_array_equal([decode(target) for target in cat.targets], [columns(0), columns(2)])

@@ -6,7 +6,9 @@ import json
 from pathlib import Path
 
 from referent.data.checking import OnProblem, parse_json, read_text
-from referent.data.coco import coco_dataset, parse_coco
+from referent.data.class_folders import read_class_folders
+from referent.data.class_names import class_names
+from referent.data.coco import coco_dataset, parse_coco, read_coco
 from referent.data.jsonl import read_jsonl
 from referent.data.published.layout import find_layout
 from referent.data.published.opening import open_published
@@ -56,6 +58,24 @@ def open_dataset(
         missing = f": {dataset.missing.pictures} pictures are missing" if dataset.missing.pictures else ""
         raise DataError(f"{path}: no usable samples" + (f" in split {split!r}" if split else "") + missing)
     return dataset
+
+
+def open_classes(
+    path: Path, split: str | None = None, *, pictures: Path | None = None, on_problem: OnProblem = "raise"
+) -> Dataset:
+    """Every class name asked of every picture: of a COCO file, or of a folder with one folder of pictures a class.
+
+    Args:
+        path: the file or folder.
+        split: only the pictures of this split; None for all.
+        pictures, on_problem: as in `open_dataset`; a folder of folders holds its own pictures.
+
+    Raises:
+        DataError: see `read_coco` and `read_class_folders`.
+    """
+    if path.is_dir():
+        return read_class_folders(path, split, on_problem=on_problem)
+    return class_names(read_coco(path, split=split, pictures=pictures, on_problem=on_problem))
 
 
 def _open_file(

@@ -32,6 +32,7 @@ class Sample:
         tags: what kind of phrase this is, for grouping results: {"kind": "position", "name": "cat", ...}.
         polygons: what the targets were drawn from, in their order, for `mask("once")`; an empty entry for a target that
             its file holds as RLE, and no entries where all are.
+        crowds: how many of the last targets are crowds (COCO's `iscrowd`): regions of things that nobody counted.
     """
 
     id: str
@@ -42,6 +43,7 @@ class Sample:
     split: str = "train"
     tags: Mapping[str, str] = field(default_factory=dict)
     polygons: Sequence[Polygons] = field(default=(), repr=False, compare=False)
+    crowds: int = 0
 
     def mask(self, overlap: Overlap = "union") -> NDArray[np.bool_]:
         """(H, W) bool: the union of all targets, all False where there are none.
@@ -75,9 +77,11 @@ class Dataset:
         samples: in the file's order.
         problems: what was left out of the file because it is wrong.
         missing: what was left out because its picture is missing, where that was allowed.
+        classes: where the samples ask a list of class names of every picture, these names in order; else empty.
     """
 
     name: str
     samples: Sequence[Sample] = field(repr=False)
     problems: tuple[str, ...] = ()
     missing: Missing = Missing()
+    classes: tuple[str, ...] = ()

@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from referent.data.checking import OnProblem
-from referent.data.coco import read_coco
-from referent.data.loading import open_dataset
+from referent.data.loading import open_classes, open_dataset
 from referent.data.sample import Dataset
-from referent.evaluation.class_names import class_names
 
 
 @dataclass(frozen=True)
@@ -19,7 +17,7 @@ class Source:
     Attributes:
         path: of the file, or of a published data set's folder.
         pictures: folder of the pictures; None where they lie in a usual place.
-        class_names: every class name of a COCO file is asked, not its phrases.
+        class_names: every class name is asked (`open_classes`), not the phrases.
         raw: a published data set's sentences are asked as they were typed.
     """
 
@@ -40,7 +38,7 @@ class Source:
         """
         path, pictures = Path(self.path), None if self.pictures is None else Path(self.pictures)
         if self.class_names:
-            return class_names(read_coco(path, split=split, pictures=pictures, on_problem=on_problem))
+            return open_classes(path, split, pictures=pictures, on_problem=on_problem)
         return open_dataset(
             path,
             split,

@@ -1,0 +1,94 @@
+"""Pictures in one folder a class, as a question set: every class name asked of every picture.
+
+    FOLDER/cat/1.jpg, FOLDER/dog/2.jpg          no splits, or
+    FOLDER/train/cat/1.jpg, FOLDER/val/cat/...  one folder a split
+
+A picture's own class is true of all of it, every other name of nothing in it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from referent.data.checking import OnProblem, Problems
+from referent.data.class_names import as_phrase
+from referent.data.sample import Dataset, Sample
+from referent.errors import DataError, PictureError
+from referent.picture import SUFFIXES, picture_size
+from referent.reference import Reference
+from referent.rle import RLE, encode
+
+DEFAULT_SPLITS = ("train", "val")
+"""Every tenth picture of a class, from the tenth on, is in the second of these where the folder has no splits."""
+_HELD_OUT = 10
+
+
+def read_class_folders(folder: Path, split: str | None = None, *, on_problem: OnProblem = "raise") -> Dataset:
+    """The class names of a folder of folders, asked of each of its pictures, in order of class and file name.
+
+    Args:
+        folder: with one folder a class, or with one folder a split that holds those.
+        split: only the pictures of this split; None for all.
+        on_problem: "raise", or "skip" to leave out pictures that cannot be read, with a warning in the log.
+
+    Raises:
+        DataError: no such split, no folders of pictures, fewer than two classes, or pictures that cannot be read.
+    """
+    found = _pictures(folder, split)
+    names = tuple(sorted({name for _, name, _ in found}))
+    if len(names) < 2:
+        raise DataError(
+            f"{folder}: expected a COCO file, or a folder with one folder of pictures for each of two or more classes"
+            + (f" in {split}/" if split else "")
+            + f", found {len(names)} such folders"
+        )
+    problems = Problems(folder, on_problem)
+    samples = []
+    for path, own, where in found:
+        try:
+            size = picture_size(path)
+        except PictureError as error:
+            problems.add(path.name, str(error))
+            continue
+        whole = encode(np.ones(size, dtype=bool))
+        samples += [_sample(path, folder, size, name, (whole,) if name == own else (), where) for name in names]
+    return Dataset(f"{folder.resolve().name}, class folders", samples, problems.settle(), classes=names)
+
+
+def _sample(path: Path, folder: Path, size: tuple[int, int], name: str, targets: tuple[RLE, ...], split: str) -> Sample:
+    tags = {"kind": "name" if targets else "none", "name": name}
+    identity = f"{path.relative_to(folder).as_posix()} {name}"
+    return Sample(identity, path, size, Reference.of(name), targets, split, tags)
+
+
+def _pictures(folder: Path, split: str | None) -> list[tuple[Path, str, str]]:
+    """Path, class and split of every picture."""
+    splits = {child.name: child for child in _folders(folder) if any(map(_files, _folders(child)))}
+    if splits:
+        if split is not None and split not in splits:
+            raise DataError(f"{folder}: no split {split!r}; there are: {', '.join(splits)}")
+        return [
+            (file, as_phrase(own.name), name)
+            for name, inside in splits.items()
+            if split in (None, name)
+            for own in _folders(inside)
+            for file in _files(own)
+        ]
+    found = [
+        (file, as_phrase(own.name), DEFAULT_SPLITS[number % _HELD_OUT == _HELD_OUT - 1])
+        for own in _folders(folder)
+        for number, file in enumerate(_files(own))
+    ]
+    if found and split is not None and split not in DEFAULT_SPLITS:
+        raise DataError(f"{folder}: no split {split!r}; there are: {', '.join(DEFAULT_SPLITS)}")
+    return [item for item in found if split in (None, item[2])]
+
+
+def _folders(folder: Path) -> list[Path]:
+    return sorted(child for child in folder.iterdir() if child.is_dir())
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(child for child in folder.iterdir() if child.suffix.lower() in SUFFIXES)
