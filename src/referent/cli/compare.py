@@ -41,9 +41,10 @@ def compare(
     from rich.console import Console
 
     from referent.cli.difference_tables import show
-    from referent.evaluation.difference_plot import check_drawable, draw_differences
+    from referent.evaluation.difference_plot import draw_differences
     from referent.evaluation.differences import differences
     from referent.evaluation.pairing import open_saved
+    from referent.evaluation.plots import check_drawable
     from referent.files import atomic_write
 
     check_writable((out, draw))

@@ -21,6 +21,7 @@ from referent.cli.look import look
 from referent.cli.models import models
 from referent.cli.scenes import scenes
 from referent.cli.segment import segment
+from referent.cli.spatial import spatial
 from referent.cli.train import train
 from referent.errors import ReferentError
 
@@ -32,7 +33,21 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for verb in (segment, models, convert, describe, scenes, train, ablate, evaluate, compare, look, explain, demo):
+for verb in (
+    segment,
+    models,
+    convert,
+    describe,
+    scenes,
+    train,
+    ablate,
+    evaluate,
+    compare,
+    look,
+    explain,
+    spatial,
+    demo,
+):
     app.command()(verb)
 app.add_typer(data, name="data")
 

@@ -6,34 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from referent.errors import DataError
 from referent.evaluation.differences import Differences, Group, Part, usual_number
 from referent.evaluation.metrics import Interval
-from referent.files import atomic_path
+from referent.evaluation.plots import COLOURS, INK, MARKERS, drawn_to, tidy_rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-SUFFIXES = (".png", ".svg", ".pdf")
-# Told apart by most colour-blind people, and in grey by their markers.
-COLOURS = ("#1d6fb8", "#d1495b", "#2e8b57", "#8a5fbf", "#c77700")
-MARKERS = "osD^v"
-INK, FAINT = "#222222", "#d9d9d9"
 INCHES_A_ROW = 0.27
-
-
-def check_drawable(path: Path) -> None:
-    """Better known before the work than after it.
-
-    Raises:
-        DataError: another kind of file than `SUFFIXES`, or matplotlib is missing.
-    """
-    from importlib.util import find_spec
-
-    if path.suffix.lower() not in SUFFIXES:
-        raise DataError(f"{path}: expected a name that ends in {', '.join(SUFFIXES)}")
-    if find_spec("matplotlib") is None:
-        raise DataError("drawing needs matplotlib: pip install 'referent[plot]'")
 
 
 def draw_differences(differences: Differences, path: Path, number: str | None = None) -> None:
@@ -41,31 +21,19 @@ def draw_differences(differences: Differences, path: Path, number: str | None = 
 
     Args:
         differences: what to draw.
-        path: a file of one of `SUFFIXES`; its folder exists.
+        path: a file of one of `plots.SUFFIXES`; its folder exists.
         number: which number's differences; None for the protocol's usual one.
 
     Raises:
         DataError: see `check_drawable`.
         OSError: the file cannot be written.
     """
-    check_drawable(path)
-    from matplotlib import rc_context
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     panels = [_Panel(part, number) for part in differences.parts]
     heights = [INCHES_A_ROW * len(panel.rows) + 1.3 for panel in panels]
-    # A fixed salt and no date: the same results make the same bytes.
-    with rc_context({"svg.hashsalt": "referent", "font.size": 9, "text.parse_math": False}):
-        figure = Figure(figsize=(7.2, sum(heights)), layout="constrained")
-        FigureCanvasAgg(figure)
+    with drawn_to(path, (7.2, sum(heights))) as figure:
         axes = figure.subplots(len(panels), 1, squeeze=False, height_ratios=heights)
         for axis, panel in zip(axes[:, 0], panels, strict=True):
             panel.draw(axis)
-        kind = path.suffix.lower()
-        metadata = {".png": {"Software": None}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}[kind]
-        with atomic_path(path) as temporary:
-            figure.savefig(temporary, format=kind[1:], dpi=160, metadata=metadata)
 
 
 class _Panel:
@@ -85,10 +53,7 @@ class _Panel:
         axis.axvline(0, color=INK, linewidth=0.8)
         axis.set_yticks(self.places, [_label(group) for group in self.rows])
         axis.set_ylim(max(self.places, default=0) + 0.8, -0.8)
-        axis.grid(axis="x", color=FAINT, linewidth=0.6)
-        axis.set_axisbelow(True)
-        axis.spines[["top", "right", "left"]].set_visible(False)
-        axis.tick_params(axis="y", length=0)
+        tidy_rows(axis)
         axis.set_xlabel(f"{self.number}, difference in percentage points with its 95 % interval")
         protocol = f"protocol {self.protocol.name} v{self.protocol.version}"
         title = f"{self.part.dataset}, {self.part.split}: {self.part.phrases} phrases, {protocol}"
