@@ -1,5 +1,6 @@
 """MagNet on the command line: segment with a file that brings its vocabulary, convert by name and by file."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from referent import weights
+from referent import load, weights
 from referent.models.magnet import MagNet, MagNetConfig
 from referent.models.magnet.official import to_official
 from referent.preparation import Preparation
@@ -47,12 +48,8 @@ def official(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_weight_file_brings_its_vocabulary_and_its_squash(run: Any, photo: Path, tmp_path: Path) -> None:
-    preparation = Preparation.model_validate(
-        {"size": 64, "fit": "squash", "tokenizer": "bert", "vocabulary": PIECES, "threshold": 0.01}
-    )
-    path = Segmenter(tiny(), preparation, "tiny-magnet", device="cpu").save(tmp_path / "tiny.safetensors")
-    outcome = run("segment", photo, "-p", "the red square", "-m", path, "-o", tmp_path / "out")
+def test_a_weight_file_brings_its_vocabulary_and_its_squash(run: Any, saved: Path, photo: Path, tmp_path: Path) -> None:
+    outcome = run("segment", photo, "-p", "the red square", "-m", saved, "-o", tmp_path / "out")
     assert outcome.code == 0, outcome.err
     masks = [file for file in (tmp_path / "out").rglob("*.png") if Image.open(file).mode in ("1", "L")]
     assert masks
@@ -115,3 +112,40 @@ def test_another_vocabulary_is_refused(run: Any, official: Path, vocabulary: Pat
     outcome = run("segment", tmp_path / "no.png", "-p", "the cup", "-m", path)
     assert outcome.code == 2
     assert "preparation.tokenizer: expected 'bert'" in outcome.err
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    preparation = Preparation.model_validate(
+        {"size": 64, "fit": "squash", "tokenizer": "bert", "vocabulary": PIECES, "threshold": 0.01}
+    )
+    return Segmenter(tiny(), preparation, "tiny-magnet", device="cpu").save(tmp_path / "tiny.safetensors")
+
+
+def test_a_hidden_word_is_guessed_with_and_without_a_mask(run: Any, saved: Path, photo: Path, tmp_path: Path) -> None:
+    picture = Image.open(photo)
+    mask = Image.new("L", picture.size)
+    mask.paste(255, (2, 2, 20, 20))
+    mask.save(tmp_path / "mask.png")
+    outcome = run("explain", photo, "the red square", "-m", saved, "--hide", "red", "--mask", tmp_path / "mask.png")
+    assert outcome.code == 0, outcome.err
+    lines = outcome.out.splitlines()
+    assert lines[0] == "in place of red:"
+    assert len(lines) == 11
+    assert {line.split()[1] for line in lines[1:]} <= set(PIECES)
+    shares = [float(line.split()[0]) for line in lines[1:]]
+    assert shares == sorted(shares, reverse=True)
+    (guess,) = json.loads(run("explain", photo, "the red square", "-m", saved, "--hide", "red", "--json").out)
+    assert guess["hidden"] == "red"
+    assert len(guess["guesses"]) == 10
+
+
+def test_what_cannot_be_hidden_is_said(run: Any, saved: Path, photo: Path, tmp_path: Path) -> None:
+    outcome = run("explain", photo, "the red square", "-m", saved, "--hide", "blue")
+    assert (outcome.code, "(the, red, square)" in outcome.err) == (2, True)
+    outcome = run("explain", photo, " ".join(["red"] * 30 + ["cup"]), "-m", saved, "--hide", "cup")
+    assert (outcome.code, "beyond the 17 tokens" in outcome.err) == (2, True)
+    model = tiny(grounding="none")
+    plain = Segmenter(model, load(saved).preparation, "plain", device="cpu").save(tmp_path / "plain.safetensors")
+    outcome = run("explain", photo, "the red square", "-m", plain, "--hide", "red")
+    assert (outcome.code, "trained with grounding" in outcome.err) == (2, True)

@@ -18,17 +18,32 @@ def explain(
     expression: Annotated[str, typer.Argument(help='What to find, as in "the man to the left of the dog".')],
     model: Annotated[
         str,
-        typer.Option("--model", "-m", help="A grounding system: reclip, ... (see `referent models`), or a .yaml file."),
+        typer.Option(
+            "--model", "-m", help="A grounding system: reclip, ..., or a .yaml file; with --hide a MagNet's weights."
+        ),
     ] = "reclip",
     out: Annotated[Path, typer.Option("--out", "-o", help="Where to draw it (PNG).")] = Path("explanation.png"),
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON on standard output, and nothing else.")] = False,
+    hide: Annotated[
+        str | None, typer.Option(metavar="WORD", help="Hide this word of the expression from a MagNet that guesses it.")
+    ] = None,
+    mask: Annotated[
+        Path | None, typer.Option(help="With --hide: a PNG of what is meant; the model's own answer when not given.")
+    ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, ...; CUDA when there is one.")] = None,
 ) -> None:
-    """Show how an expression was understood, and every proposal's probability after each step."""
+    """Show how an expression was understood, and every proposal's probability after each step.
+
+    With --hide and a MagNet that was trained with grounding: the likeliest words in place of a hidden one.
+    """
     from referent import zoo
     from referent.errors import BadReferenceError
     from referent.reference import Phrase
 
+    if hide is not None:
+        return _guess(model, photo, Phrase(expression).text, hide, mask, device, as_json)
+    if mask is not None:
+        raise typer.BadParameter("needs --hide, the word that is guessed from it", param_hint="--mask")
     check_writable([out])
     text = Phrase(expression).text.lower()
     if not zoo.is_system(model):
@@ -51,6 +66,24 @@ def explain(
         return
     _show(explanation)
     typer.echo(f"drawn: {out}")
+
+
+def _guess(
+    model: str, photo: Path, expression: str, word: str, mask: Path | None, device: str | None, as_json: bool
+) -> None:
+    from referent.cli.hidden_words import hidden_words
+
+    guesses = hidden_words(model, photo, expression, word, mask, device)
+    if as_json:
+        import json
+
+        plain = [{"hidden": guess.hidden, "guesses": [list(one) for one in guess.words]} for guess in guesses]
+        typer.echo(json.dumps(plain, ensure_ascii=False))
+        return
+    for guess in guesses:
+        typer.echo(f"in place of {guess.hidden}:")
+        for text, probability in guess.words:
+            typer.echo(f"  {probability:.3f}  {text}")
 
 
 def _show(explanation: Explanation) -> None:

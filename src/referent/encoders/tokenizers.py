@@ -49,6 +49,12 @@ class Tokenizer(Protocol):
     def size(self) -> int:
         """All ids are below this."""
 
+    def encode(self, text: str) -> list[int]:
+        """The ids of `text` without markers."""
+
+    def piece(self, number: int) -> str:
+        """The text of one id; of BERT, "##" before it where it goes on with a word."""
+
     def cuts(self, text: str, context_length: int) -> bool:
         """Whether a row of `context_length` ids misses a part of `text`."""
 
@@ -84,6 +90,11 @@ class ClipTokenizer:
     def size(self) -> int:
         """All ids are below this."""
         return CLIP_VOCABULARY
+
+    def piece(self, number: int) -> str:
+        """The text of one id, without the space that ends a word."""
+        text: str = self._library.decode([number])
+        return text.strip()
 
     def cuts(self, text: str, context_length: int) -> bool:
         """Whether a row of `context_length` ids misses a part of `text`."""
@@ -121,6 +132,7 @@ class BertTokenizer:
     """
 
     def __init__(self, vocabulary: Sequence[str]) -> None:
+        self._pieces = vocabulary
         self.ids = {piece: number for number, piece in enumerate(vocabulary)}
         missing = [marker for marker in _BERT_MARKERS if marker not in self.ids]
         if missing or self.ids[_PADDING] != 0:
@@ -150,6 +162,10 @@ class BertTokenizer:
         """The ids of `text` without markers."""
         ids: list[int] = self._library.encode(text).ids
         return ids
+
+    def piece(self, number: int) -> str:
+        """The word piece of one id, "##" before it where it goes on with a word."""
+        return self._pieces[number]
 
     def cuts(self, text: str, context_length: int) -> bool:
         """Whether a row of `context_length` ids misses a part of `text`."""

@@ -85,17 +85,41 @@ class MagNet(SegmentationModel):
             answers = [self.answer(sight, replace(batch, tokens=tokens, picture=picture)) for tokens, picture in rows]
             return Output(torch.cat([answer.logits for answer in answers]))
         tokens = self._tokens(batch.tokens)
-        *parts, canvas = sight
-        flow = self.image_encoder.whole([batch.per_reference(part) for part in parts])
         seen, chosen = hide(tokens, self.text_encoder, self.config.predictor) if self._hides else (tokens, None)
-        maps, words = self._encode(flow, seen)
+        taps = self._decoded(sight, batch, seen)
+        logits = F.interpolate(taps["masks"][:, -1:], sight[-1].shape[-2:], mode="bilinear", align_corners=True)
+        if not self.training:
+            return Output(logits)
+        return Output(logits, taps={**taps, "tokens": tokens, **({} if chosen is None else {"chosen": chosen})})
+
+    def guess(self, sight: tuple[Tensor, ...], batch: Batch, hidden: Tensor) -> Tensor:
+        """What hidden words could be, given the true mask.
+
+        Args:
+            sight: of `look_at`.
+            batch: with `target`; at most `AT_ONCE` references.
+            hidden: (N, L) bool, the words that the model does not see.
+
+        Returns:
+            (N, L, V) logits over the rows of the table of tokens.
+
+        Raises:
+            ValueError: the model was trained without grounding, or the batch has no target.
+        """
+        if self.grounding is None or batch.target is None:
+            raise ValueError("guessing needs a model with grounding and batch.target")
+        tokens = torch.where(hidden, self.text_encoder.mask_id, batch.tokens)
+        taps = self._decoded(sight, batch, tokens)
+        scores: Tensor = self.grounding(taps["words"], tokens != 0, taps["coarse"], batch.target)
+        return scores
+
+    def _decoded(self, sight: tuple[Tensor, ...], batch: Batch, tokens: Tensor) -> dict[str, Tensor]:
+        """All masks (N, M, h, w), mask features, the coarsest decoded map and the words, for `tokens` (N, L)."""
+        parts = [batch.per_reference(part) for part in sight[:-1]]
+        maps, words = self._encode(self.image_encoder.whole(parts), tokens)
         mask_features, decoded = self.pixel_decoder(maps)
         masks = self.mask_decoder(mask_features, decoded)
-        logits = F.interpolate(masks[:, -1:], canvas.shape[-2:], mode="bilinear", align_corners=True)
-        taps = {"masks": masks, "pixels": mask_features, "coarse": decoded[0], "words": words, "tokens": tokens}
-        if chosen is not None:
-            taps["chosen"] = chosen
-        return Output(logits, taps=taps if self.training else {})
+        return {"masks": masks, "pixels": mask_features, "coarse": decoded[0], "words": words}
 
     def _encode(self, flow: Any, tokens: Tensor) -> tuple[list[Tensor], Tensor]:
         """Both encoders, side by side, from the image encoder's first stage on: the maps of all stages, the words."""
