@@ -9,4 +9,4 @@ python -m spacy init fill-config "$here/config.cfg" work/parser/config.cfg
 python -m spacy train work/parser/config.cfg --output runs/parser \
     --paths.train work/parser/train.spacy --paths.dev work/parser/dev.spacy
 python "$here/ship.py" runs/parser/model-best src/referent/pocket/parser
-python benchmarks/parser_quality.py "$data" --out benchmarks/results/parser.json
+python benchmarks/parser_quality.py "$data" --training work/parser/train.spacy --out benchmarks/results/parser.json
