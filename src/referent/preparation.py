@@ -75,6 +75,18 @@ class Preparation(BaseModel):
         """(H, W) bool to (1, size, size) float32 in [0, 1], 0 around the picture."""
         return self._fitted((mask.shape[0], mask.shape[1])).mask(mask)[None]
 
+    def boxes(self, corners: Tensor, original_size: tuple[int, int]) -> Tensor:
+        """(T, 4) boxes x0, y0, x1, y1 in pixels of a picture of (H, W), as float32 in pixels of the square."""
+        factors, shifts = (torch.tensor([*pair, *pair]) for pair in self._fitted(original_size).edges)
+        return corners.float() * factors + shifts
+
+    def restore_boxes(self, corners: Tensor, original_size: tuple[int, int]) -> Tensor:
+        """The way back from `boxes`; what lies beyond the picture is cut off."""
+        factors, shifts = (torch.tensor([*pair, *pair]) for pair in self._fitted(original_size).edges)
+        height, width = original_size
+        limits = torch.tensor([width, height, width, height], dtype=torch.float32)
+        return ((corners.float().cpu() - shifts) / factors).clamp_(min=0).minimum(limits)
+
     def tokens(self, texts: Sequence[str]) -> Tensor:
         """N phrases to (N, context_length) int64, zero padded; one too long is cut."""
         return self.words(texts, self.context_length)

@@ -98,3 +98,18 @@ def test_it_survives_json() -> None:
 def test_impossible_settings_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError, match=next(iter(wrong))):
         Preparation(**wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("fit", ["letterbox", "squash"])
+def test_boxes_go_into_the_square_as_their_masks_do_and_come_back(fit):
+    preparation = Preparation(size=100, fit=fit)
+    size, box = (40, 80), torch.tensor([[20.0, 8.0, 60.0, 32.0]])
+    mask = np.zeros(size, bool)
+    mask[8:32, 20:60] = True
+    inside = preparation.boxes(box, size)
+    y, x = (preparation.mask(mask)[0] > 0.5).nonzero().unbind(1)
+    around = torch.stack((x.min(), y.min(), x.max() + 1, y.max() + 1))
+    assert (inside[0] - around).abs().max() <= 1
+    torch.testing.assert_close(preparation.restore_boxes(inside, size), box)
+    beyond = preparation.restore_boxes(torch.tensor([[-500.0, -500.0, 500.0, 500.0]]), size)
+    assert beyond.tolist() == [[0, 0, 80, 40]]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import pickle
 import resource
 from collections.abc import Iterator
@@ -8,9 +9,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from training_tiny import recipe
 
 from referent.errors import TrainingError
 from referent.training.checkpoint import Checkpoints, Progress, check_same
+from referent.training.recipe import Recipe
 
 
 @contextmanager
@@ -102,3 +105,12 @@ def test_another_recipe_is_named_by_what_differs_and_free_settings_may_differ() 
     check_same(saved, {**saved, "workers": 8, "data": {**data, "val": [1]}}, Path("out"))
     with pytest.raises(TrainingError, match=r"out: .*optimiser\.lr was 0\.1, is 0\.2"):
         check_same(saved, {**saved, "optimiser": {"lr": 0.2, "clip": 0}}, Path("out"))
+
+
+def test_a_setting_that_is_younger_than_a_checkpoint_had_its_default(data: Path, tmp_path: Path) -> None:
+    now = Recipe.model_validate(recipe(data, tmp_path)).plain()
+    before = json.loads(json.dumps(now))
+    del before["data"]["present"], before["data"]["train"][0]["class_names"]
+    check_same(before, now, tmp_path)
+    with pytest.raises(TrainingError, match=r"data\.present"):
+        check_same(before, {**now, "data": {**now["data"], "present": 1}}, tmp_path)

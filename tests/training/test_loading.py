@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -106,3 +107,41 @@ def test_token_windows_stay_whole_for_a_model_that_reads_padding(data: Path) -> 
     for trimmed in (True, False):
         made = Batches(items, Order((len(items),), (1.0,), 4, 0), PREPARATION, None, 1, trimmed)
         assert (made[0, 0].tokens.shape[1] == PREPARATION.context_length) is not trimmed
+
+
+def test_true_phrases_come_first_where_the_recipe_asks_for_them(data: Path) -> None:
+    sample = open_dataset(data, "train").samples[0]
+    ghosts = [Sample(str(n), sample.picture, sample.size, Reference.of(f"ghost {n}"), ()) for n in range(30)]
+    (item,) = gather([*ghosts, sample], "picture", 3, present=1)
+    draws = [item.draw(np.random.default_rng(seed)) for seed in range(20)]
+    assert all([bool(one.targets) for one in draw] == [True, False, False] for draw in draws)
+    assert len({draw[1].id for draw in draws}) > 5
+    (small,) = gather([ghosts[0], sample], "picture", 5, present=2)
+    assert sorted(one.id for one in small.draw(np.random.default_rng(0))) in (
+        sorted([ghosts[0].id] * 3 + [sample.id] * 2),
+        sorted([ghosts[0].id] * 2 + [sample.id] * 3),
+    )
+
+
+def test_boxes_are_those_of_the_targets_also_after_an_augmentation(data: Path) -> None:
+    items = gather(open_dataset(data, "train").samples, "picture", 2)
+    order = Order((len(items),), (1.0,), 4, 0)
+    for augment in (None, Augment(flip=1, crop=1, zoom_out=1.5, colour=0)):
+        batch = Batches(items, order, PREPARATION, augment, 1, boxed=True)[0, 0]
+        assert batch.boxes is not None
+        assert batch.target is not None
+        assert batch.boxes.reference.tolist() == list(range(8))
+        for corners, target in zip(batch.boxes.corners, batch.target[:, 0], strict=True):
+            y, x = (target > 0.5).nonzero().unbind(1)
+            around = torch.stack((x.min(), y.min(), x.max() + 1, y.max() + 1))
+            assert (corners - around).abs().max() <= 1.5  # the mask has whole pixels
+
+
+def test_a_crowd_is_part_of_the_mask_and_no_box(data: Path) -> None:
+    samples = open_dataset(data, "train").samples[:1]
+    (item,) = gather([replace(samples[0], crowds=1)], "picture", 1)
+    batch = Batches([item], Order((1,), (1.0,), 1, 0), PREPARATION, None, 1, boxed=True)[0, 0]
+    assert batch.boxes is not None
+    assert batch.target is not None
+    assert len(batch.boxes.corners) == 0
+    assert batch.target.any()

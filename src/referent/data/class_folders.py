@@ -54,7 +54,8 @@ def read_class_folders(folder: Path, split: str | None = None, *, on_problem: On
             continue
         whole = encode(np.ones(size, dtype=bool))
         samples += [_sample(path, folder, size, name, (whole,) if name == own else (), where) for name in names]
-    return Dataset(f"{folder.resolve().name}, class folders", samples, problems.settle(), classes=names)
+    name = f"{folder.resolve().name}, class folders"
+    return Dataset(name, samples, problems.settle(), classes=names, whole_pictures=True)
 
 
 def _sample(path: Path, folder: Path, size: tuple[int, int], name: str, targets: tuple[RLE, ...], split: str) -> Sample:

@@ -62,6 +62,13 @@ class Letterbox:
         y, x = self.shift
         return np.array([[1 / self.scale, 0.0, -x / self.scale], [0.0, 1 / self.scale, -y / self.scale]])
 
+    @property
+    def edges(self) -> tuple[tuple[float, float], tuple[float, float]]:
+        """Factors (x, y) and shifts (x, y) that bring edges into the square: pixel i lies between edges i and i + 1."""
+        y, x = self.shift
+        half = (1 - self.scale) / 2
+        return (self.scale, self.scale), (x + half, y + half)
+
     def picture(self, pixels: NDArray[np.uint8], border: tuple[int, int, int]) -> Tensor:
         """The picture in the square, bicubic, rounded to whole grey levels.
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from referent.reference import Reference
 from referent.rle import RLE, Polygons, decode, draw_once
+from referent.segmentation import ExactBox
 
 Overlap: TypeAlias = Literal["union", "once"]
 """What becomes of pixels that several polygons of one target cover: the target's, or background."""
@@ -33,6 +34,8 @@ class Sample:
         polygons: what the targets were drawn from, in their order, for `mask("once")`; an empty entry for a target that
             its file holds as RLE, and no entries where all are.
         crowds: how many of the last targets are crowds (COCO's `iscrowd`): regions of things that nobody counted.
+        boxes: of the targets, in their order, as the file says them, which need not be the boxes of their masks; None
+            for a target without one, and no entries where none has one.
     """
 
     id: str
@@ -44,6 +47,7 @@ class Sample:
     tags: Mapping[str, str] = field(default_factory=dict)
     polygons: Sequence[Polygons] = field(default=(), repr=False, compare=False)
     crowds: int = 0
+    boxes: Sequence[ExactBox | None] = field(default=(), repr=False, compare=False)
 
     def mask(self, overlap: Overlap = "union") -> NDArray[np.bool_]:
         """(H, W) bool: the union of all targets, all False where there are none.
@@ -78,6 +82,7 @@ class Dataset:
         problems: what was left out of the file because it is wrong.
         missing: what was left out because its picture is missing, where that was allowed.
         classes: where the samples ask a list of class names of every picture, these names in order; else empty.
+        whole_pictures: whether what is true of a picture is true of all of it, for want of masks.
     """
 
     name: str
@@ -85,3 +90,4 @@ class Dataset:
     problems: tuple[str, ...] = ()
     missing: Missing = Missing()
     classes: tuple[str, ...] = ()
+    whole_pictures: bool = False

@@ -24,6 +24,12 @@ class Squash:
     original: tuple[int, int]
     size: int
 
+    @property
+    def edges(self) -> tuple[tuple[float, float], tuple[float, float]]:
+        """As `Letterbox.edges`."""
+        height, width = self.original
+        return (self.size / width, self.size / height), (0.0, 0.0)
+
     def picture(self, pixels: NDArray[np.uint8], border: tuple[int, int, int]) -> Tensor:
         """The picture in the square, by PIL's bilinear resize (antialiased where it shrinks), in whole grey levels.
 

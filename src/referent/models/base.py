@@ -8,11 +8,46 @@ Shape letters: B pictures, N references, L tokens, H x W the input size, h x w t
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """T boxes that references are true of; a reference may have several, and others none.
+
+    Attributes:
+        corners: (T, 4) float, x0, y0, x1, y1 in pixels of the batch's pictures.
+        reference: (T,) int64, row of the reference that each belongs to.
+    """
+
+    corners: Tensor
+    reference: Tensor
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """P places of a picture, each with a box that may be one of a reference's.
+
+    Attributes:
+        corners: (N, P, 4) float, x0, y0, x1, y1 in pixels of the batch's pictures.
+        score: (N, P) logit that the reference is true of what is here.
+        centre: (N, P) logit of how near the box's centre this place is.
+        places: (P, 3) float: x and y in pixels, and the pixels between this place and its neighbours.
+    """
+
+    corners: Tensor
+    score: Tensor
+    centre: Tensor
+    places: Tensor
+
+    @property
+    def probability(self) -> Tensor:
+        """(N, P) in [0, 1], by which boxes are ranked: the geometric mean of both."""
+        return (self.score.sigmoid() * self.centre.sigmoid()).sqrt()
 
 
 @dataclass(frozen=True)
@@ -25,6 +60,7 @@ class Batch:
         picture: (N,) int64, row of `image` that each reference is about.
         target: (N, 1, H, W) float in [0, 1], all zero where nothing is meant; None outside training.
         ids: N sample ids, for error messages and logs.
+        boxes: what models that answer with boxes learn from; None for all others.
     """
 
     image: Tensor
@@ -32,6 +68,7 @@ class Batch:
     picture: Tensor
     target: Tensor | None = None
     ids: tuple[str, ...] = ()
+    boxes: Boxes | None = None
 
     @classmethod
     def paired(cls, image: Tensor, tokens: Tensor, target: Tensor | None = None) -> Batch:
@@ -57,10 +94,19 @@ class Batch:
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch with every tensor on `device`."""
-        moved: dict[str, Any] = {
-            f.name: getattr(self, f.name).to(device) for f in fields(self) if isinstance(getattr(self, f.name), Tensor)
-        }
-        return replace(self, **moved)
+        moved: Batch = _moved(self, device)
+        return moved
+
+
+def _moved(value: Any, device: torch.device | str) -> Any:
+    """Tensors, and whatever holds some, on `device`; everything else as it is."""
+    if isinstance(value, Tensor):
+        return value.to(device)
+    if isinstance(value, tuple):
+        return tuple(_moved(item, device) for item in value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(value, **{f.name: _moved(getattr(value, f.name), device) for f in fields(value)})
+    return value
 
 
 def _each_repeated(rows: Tensor, times: int) -> Tensor:
@@ -76,11 +122,16 @@ class Output:
         presence: (N,) logit that the phrase is true of anything in the picture, or None for a model without such a
             head (its score is then read off the mask).
         taps: named intermediate tensors that the model's own losses need.
+        label: (N,) logit to be compared with those of the other references to the same picture: which of these names
+            the picture? None for a model without such a head.
+        boxes: None for a model that answers with masks alone.
     """
 
     logits: Tensor
     presence: Tensor | None = None
     taps: dict[str, Tensor] = field(default_factory=dict)
+    label: Tensor | None = None
+    boxes: Candidates | None = None
 
 
 class SegmentationModel(nn.Module, ABC):
@@ -95,6 +146,10 @@ class SegmentationModel(nn.Module, ABC):
     drifting_statistics: bool = False
     # Whether padding changes the answer, so that phrases must be padded as they were in training.
     reads_padding: bool = False
+    # Whether it answers with boxes beside masks (`Output.boxes`), and learns from `Batch.boxes`.
+    gives_boxes: bool = False
+    # Whether it says which of several names is a picture's (`Output.label`).
+    gives_labels: bool = False
 
     @abstractmethod
     def look_at(self, image: Tensor) -> tuple[Tensor, ...]:

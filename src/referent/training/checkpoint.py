@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 
 from referent.errors import TrainingError
 from referent.files import atomic_path, atomic_write
+from referent.training.recipe import Recipe
 
 NAME = re.compile(r"step-(\d{8})\.pt")
 FORMAT = 1
@@ -161,18 +163,27 @@ class Checkpoints:
 def check_same(saved: Mapping[str, Any], now: Mapping[str, Any], path: Path) -> None:
     """That a checkpoint's recipe and the present one train the same thing.
 
+    A setting that is younger than the checkpoint had its default then.
+
     Raises:
         TrainingError: names the settings that differ.
     """
     different = [
         f"{key} was {before!r}, is {after!r}"
-        for key, before, after in _differences(saved, now, "")
+        for key, before, after in _differences(_completed(saved), now, "")
         if key.split(".")[0] not in FREE and not key.startswith("data.val")
     ]
     if different:
         raise TrainingError(
             f"{path}: made with another recipe: {'; '.join(different[:4])}; use that recipe, or another `output`"
         )
+
+
+def _completed(saved: Mapping[str, Any]) -> Mapping[str, Any]:
+    try:
+        return Recipe.model_validate(saved).plain()
+    except ValidationError:
+        return saved
 
 
 def _differences(left: Any, right: Any, key: str) -> list[tuple[str, Any, Any]]:

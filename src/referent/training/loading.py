@@ -22,8 +22,10 @@ from torch.utils.data import Dataset as TorchDataset
 
 from referent.data.sample import Sample
 from referent.errors import RecipeError, ReferentError
-from referent.models.base import Batch
+from referent.models.base import Batch, Boxes
 from referent.picture import read_picture
+from referent.rle import RLE, decode
+from referent.segmentation import box_of
 from referent.training.order import Order, Visit, deal
 
 if TYPE_CHECKING:
@@ -42,10 +44,12 @@ class Item:
     Attributes:
         samples: at least one.
         phrases: how many of them a visit shows.
+        present: how many of those are true of something, where as many are.
     """
 
     samples: tuple[Sample, ...]
     phrases: int
+    present: int = 0
 
     @property
     def cost(self) -> float:
@@ -58,16 +62,22 @@ class Item:
         chosen: list[int] = []
         while len(chosen) < self.phrases:
             chosen += generator.permutation(len(self.samples)).tolist()
+        if self.present:
+            true = [index for index in dict.fromkeys(chosen) if self.samples[index].targets][: self.present]
+            for index in true:
+                chosen.remove(index)
+            chosen = true + chosen
         return [self.samples[index] for index in chosen[: self.phrases]]
 
 
-def gather(samples: Sequence[Sample], group: str, phrases: int) -> list[Item]:
+def gather(samples: Sequence[Sample], group: str, phrases: int, present: int = 0) -> list[Item]:
     """Samples grouped into items, in the order of each item's first sample.
 
     Args:
         samples: of one source.
         group: "target" puts together all phrases of the same masks in the same picture; "picture" all of a picture.
         phrases: samples a visit shows.
+        present: how many of those are true of something, where as many are.
 
     Raises:
         RecipeError: a sample without a phrase.
@@ -78,7 +88,7 @@ def gather(samples: Sequence[Sample], group: str, phrases: int) -> list[Item]:
             raise RecipeError(f"sample {sample.id}: training takes phrases, found an example")
         masks = sorted(target["counts"] for target in sample.targets) if group == "target" else []
         groups.setdefault((str(sample.picture), *masks), []).append(sample)
-    return [Item(tuple(members), phrases) for members in groups.values()]
+    return [Item(tuple(members), phrases, present) for members in groups.values()]
 
 
 class Batches(TorchDataset[Batch]):
@@ -91,6 +101,7 @@ class Batches(TorchDataset[Batch]):
         augment: changes picture, masks and phrases together before preparation, or None.
         parts: batches a step is cut into: processes x accumulation passes.
         trimmed: cut token windows to the longest phrase present; not for a model that reads padding.
+        boxed: give the boxes of the targets too, crowds left out; for a model that learns from them.
     """
 
     def __init__(
@@ -101,37 +112,78 @@ class Batches(TorchDataset[Batch]):
         augment: Augmentation | None,
         parts: int,
         trimmed: bool = True,
+        boxed: bool = False,
     ) -> None:
         self.items, self.order, self.preparation = items, order, preparation
-        self.augment, self.parts, self.trimmed = augment, parts, trimmed
+        self.augment, self.parts, self.trimmed, self.boxed = augment, parts, trimmed, boxed
 
     def __getitem__(self, key: tuple[int, int]) -> Batch:
         step, part = key
         visits = self.order.visits(step)
         hand = deal([self.items[visit.item].cost for visit in visits], self.parts)[part]
         loaded = [self._load(visits[position]) for position in hand]
-        counts = torch.tensor([len(ids) for _, _, _, ids in loaded])
-        tokens = torch.cat([tokens for _, tokens, _, _ in loaded])
+        counts = torch.tensor([len(one.ids) for one in loaded])
+        tokens = torch.cat([one.tokens for one in loaded])
         return Batch(
-            image=torch.stack([image for image, _, _, _ in loaded]),
+            image=torch.stack([one.image for one in loaded]),
             tokens=trim(tokens) if self.trimmed else tokens,
             picture=torch.repeat_interleave(torch.arange(len(loaded)), counts),
-            target=torch.cat([target for _, _, target, _ in loaded]),
-            ids=tuple(name for _, _, _, ids in loaded for name in ids),
+            target=torch.cat([one.target for one in loaded]),
+            ids=tuple(name for one in loaded for name in one.ids),
+            boxes=_joined([one.boxes for one in loaded], counts) if self.boxed else None,
         )
 
-    def _load(self, visit: Visit) -> tuple[Tensor, Tensor, Tensor, list[str]]:
+    def _load(self, visit: Visit) -> _Loaded:
         item = self.items[visit.item]
         generator = visit.generator(self.order.seed)
         samples = item.draw(generator)
         picture = read_picture(item.samples[0].picture)
         masks = [sample.mask() for sample in samples]
+        things = [
+            (row, decode(thing)) for row, sample in enumerate(samples) for thing in _counted(sample) if self.boxed
+        ]
         phrases = [str(sample.reference.phrase) for sample in samples]
         if self.augment is not None:
-            picture, masks, phrases = self.augment(picture, masks, phrases, generator)
-        image = self.preparation.picture(picture)
-        target = torch.stack([self.preparation.mask(mask) for mask in masks])
-        return image, self.preparation.tokens(phrases), target, [sample.id for sample in samples]
+            every = [*masks, *(mask for _, mask in things)]
+            picture, every, phrases = self.augment(picture, every, phrases, generator)
+            masks, changed = every[: len(masks)], every[len(masks) :]
+            things = [(row, mask) for (row, _), mask in zip(things, changed, strict=True)]
+        return _Loaded(
+            image=self.preparation.picture(picture),
+            tokens=self.preparation.tokens(phrases),
+            target=torch.stack([self.preparation.mask(mask) for mask in masks]),
+            ids=[sample.id for sample in samples],
+            boxes=self._boxes(things, (picture.height, picture.width)),
+        )
+
+    def _boxes(self, things: Sequence[tuple[int, NDArray[np.bool_]]], size: tuple[int, int]) -> Boxes:
+        """Boxes of (row, mask) pairs; what an augmentation has cut away has none."""
+        found = [(row, box) for row, mask in things if (box := box_of(mask)) is not None]
+        corners = torch.tensor([box for _, box in found], dtype=torch.float32).reshape(-1, 4)
+        return Boxes(self.preparation.boxes(corners, size), torch.tensor([row for row, _ in found], dtype=torch.int64))
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    """One visit's part of a batch; `boxes` count its own references from 0."""
+
+    image: Tensor
+    tokens: Tensor
+    target: Tensor
+    ids: list[str]
+    boxes: Boxes
+
+
+def _counted(sample: Sample) -> Sequence[RLE]:
+    return sample.targets[: len(sample.targets) - sample.crowds]
+
+
+def _joined(boxes: Sequence[Boxes], counts: Tensor) -> Boxes:
+    firsts = (counts.cumsum(0) - counts).tolist()
+    return Boxes(
+        torch.cat([one.corners for one in boxes]),
+        torch.cat([one.reference + first for one, first in zip(boxes, firsts, strict=True)]),
+    )
 
 
 def trim(tokens: Tensor) -> Tensor:

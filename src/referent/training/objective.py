@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, is_dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -73,9 +74,15 @@ class Objective(nn.Module):
 
 def as_float32(output: Output) -> Output:
     """The same output with every floating-point tensor in float32."""
-    return replace(
-        output,
-        logits=output.logits.float(),
-        presence=None if output.presence is None else output.presence.float(),
-        taps={name: tap.float() if tap.is_floating_point() else tap for name, tap in output.taps.items()},
-    )
+    converted: Output = _converted(output)
+    return converted
+
+
+def _converted(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return value.float() if value.is_floating_point() else value
+    if isinstance(value, dict):
+        return {name: _converted(item) for name, item in value.items()}
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(value, **{field.name: _converted(getattr(value, field.name)) for field in fields(value)})
+    return value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,8 +13,8 @@ from torch import nn
 
 from referent import adapters, zoo
 from referent.data.augment import Augment
-from referent.data.loading import open_dataset
-from referent.data.sample import Dataset, Sample
+from referent.data.loading import open_classes, open_dataset
+from referent.data.sample import Dataset
 from referent.encoders.tokenizers import read_vocabulary
 from referent.errors import RecipeError, listed
 from referent.models.base import SegmentationModel
@@ -133,14 +133,17 @@ def make_plan(recipe: Recipe, start: bool = True) -> Plan:
     config = model_config(recipe, family.config)
     preparation = _preparation(recipe.preparation)
     zoo.check_tokenizer(config, preparation, "recipe")
-    sources = [gather(_samples(source), recipe.data.group, recipe.data.phrases) for source in recipe.data.train]
+    sources = [
+        gather(_dataset(source).samples, recipe.data.group, recipe.data.phrases, recipe.data.present)
+        for source in recipe.data.train
+    ]
     order = Order(
         tuple(len(items) for items in sources),
         tuple(source.weight for source in recipe.data.train),
         recipe.batch,
         recipe.seed,
     )
-    validation = [Dataset(name, _samples(source)) for name, source in _named(recipe.data.val)]
+    validation = [replace(_dataset(source), name=name) for name, source in _named(recipe.data.val)]
     seed_process(recipe.seed, 0)
     torch.manual_seed(recipe.seed)
     model = family.model(config)
@@ -231,12 +234,15 @@ def _name(source: Source) -> str:
     return f"{place}:{source.split}" if source.split else place
 
 
-def _samples(source: Source) -> list[Sample]:
-    dataset = open_dataset(source.path, source.split, pictures=source.pictures, wording=source.wording)
-    samples = list(dataset.samples)
+def _dataset(source: Source) -> Dataset:
+    if source.class_names:
+        dataset = open_classes(source.path, source.split, pictures=source.pictures)
+    else:
+        dataset = open_dataset(source.path, source.split, pictures=source.pictures, wording=source.wording)
+    samples = dataset.samples
     if source.limit is None:
-        return samples
+        return dataset
     pictures = list(dict.fromkeys(sample.picture for sample in samples))
     count = min(source.limit, len(pictures))
     kept = {pictures[index * len(pictures) // count] for index in range(count)}
-    return [sample for sample in samples if sample.picture in kept]
+    return replace(dataset, samples=[sample for sample in samples if sample.picture in kept])

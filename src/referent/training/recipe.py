@@ -73,6 +73,8 @@ class Source(Part):
         wording: which text of a published data set's sentences: the cleaned one, or as it was typed.
         weight: visits an epoch for every item: 2 shows each twice, 0.5 another random half each time. Training only.
         limit: at most this many pictures, spread evenly over the file, so that a validation stays short.
+        class_names: ask every class name of every picture instead of the phrases: of a COCO file, or of a folder with
+            one folder of pictures a class.
     """
 
     path: Path
@@ -81,6 +83,7 @@ class Source(Part):
     wording: Literal["sent", "raw"] = "sent"
     weight: float = Field(default=1.0, gt=0)
     limit: int | None = Field(default=None, gt=0)
+    class_names: bool = False
 
 
 class Data(Part):
@@ -93,6 +96,8 @@ class Data(Part):
             (the published CRIS). "picture": one picture with `phrases` of its references, drawn anew at every visit.
         phrases: references an item brings with `group: picture`; drawn with replacement where a picture has fewer,
             so that every batch holds batch x phrases references.
+        present: so many of them, where there are as many, are true of something; the rest is drawn from all. Class
+            names need it where a picture has few of many classes.
         augment: settings of `data.augment.Augment`, or None for none (the published CRIS).
     """
 
@@ -100,6 +105,7 @@ class Data(Part):
     val: list[Source] = Field(default_factory=list)
     group: Literal["target", "picture"] = "target"
     phrases: int = Field(default=1, gt=0)
+    present: int = Field(default=0, ge=0)
     augment: dict[str, Any] | None = None
 
     @model_validator(mode="after")
