@@ -10,15 +10,18 @@ from referent.encoders.base import ImageEncoder, TextEncoder
 from referent.encoders.bert import BertConfig, BertEncoder
 from referent.encoders.clip import CLIPResNet, CLIPResNetConfig, CLIPTextConfig, CLIPTextEncoder, CLIPViT, CLIPViTConfig
 from referent.encoders.mobilenet import MobileNetV2, MobileNetV2Config
+from referent.encoders.resnet import ResNet, ResNetConfig
 from referent.encoders.swin import Swin, SwinConfig
 
 ImageEncoderConfig = Annotated[
-    CLIPResNetConfig | CLIPViTConfig | MobileNetV2Config | SwinConfig, Field(discriminator="kind")
+    CLIPResNetConfig | CLIPViTConfig | MobileNetV2Config | ResNetConfig | SwinConfig, Field(discriminator="kind")
 ]
 TextEncoderConfig = Annotated[CLIPTextConfig | BertConfig, Field(discriminator="kind")]
 
 
-def build_image_encoder(config: CLIPResNetConfig | CLIPViTConfig | MobileNetV2Config | SwinConfig) -> ImageEncoder:
+def build_image_encoder(
+    config: CLIPResNetConfig | CLIPViTConfig | MobileNetV2Config | ResNetConfig | SwinConfig,
+) -> ImageEncoder:
     """The encoder that `config` describes, with random weights."""
     match config:
         case CLIPResNetConfig():
@@ -27,6 +30,8 @@ def build_image_encoder(config: CLIPResNetConfig | CLIPViTConfig | MobileNetV2Co
             return CLIPViT(config)
         case MobileNetV2Config():
             return MobileNetV2(config)
+        case ResNetConfig():
+            return ResNet(config)
         case SwinConfig():
             return Swin(config)
 

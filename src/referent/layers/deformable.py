@@ -55,14 +55,19 @@ class DeformableAttention(nn.Module):
             nn.init.xavier_uniform_(projection.weight)
             nn.init.zeros_(projection.bias)
 
-    def forward(self, query: Tensor, reference: Tensor, memory: Tensor, shapes: Shapes) -> Tensor:
+    def forward(
+        self, query: Tensor, reference: Tensor, memory: Tensor, shapes: Shapes, keep: Tensor | None = None
+    ) -> Tensor:
         """Attend.
 
         Args:
             query: (B, Q, C).
-            reference: (Q, 2) or (B, Q, L, 2): (x, y) in [0, 1] of each level, pixel centres at (index + 0.5) / side.
+            reference: (Q, 2) or (B, Q, L, 2): (x, y) in [0, 1] of each level, pixel centres at (index + 0.5) / side;
+                or (B, Q, L, 4) with width and height, in which offsets are then counted: the P-th point of a fresh
+                layer lies on the edge of the box.
             memory: (B, S, C), the levels one after the other, each in row-major order.
             shapes: of the L levels.
+            keep: (B, S) bool, False at padding, where zero is read.
 
         Returns:
             (B, Q, C).
@@ -71,11 +76,16 @@ class DeformableAttention(nn.Module):
         if reference.dim() == 2:
             reference = reference[None, :, None].expand(batch, -1, self.levels, -1)
         sides = torch.tensor([(width, height) for height, width in shapes], device=query.device, dtype=reference.dtype)
-        centres = reference * sides - 0.5
+        centres = reference[..., :2] * sides - 0.5
         offsets = self.offsets(query).reshape(batch, queries, self.heads, self.levels, self.points, 2)
+        if reference.shape[-1] == 4:
+            offsets = offsets * (reference[..., 2:] * sides * (0.5 / self.points))[:, :, None, :, None]
         weights = self.weights(query).reshape(batch, queries, self.heads, -1).softmax(-1)
         weights = weights.reshape(batch, queries, self.heads, self.levels, self.points)
-        value = self.value(memory).reshape(batch, -1, self.heads, memory.shape[-1] // self.heads)
+        value = self.value(memory)
+        if keep is not None:
+            value = value.masked_fill(~keep[..., None], 0)
+        value = value.reshape(batch, -1, self.heads, memory.shape[-1] // self.heads)
         sampled = sampled_sum(value, shapes, centres[:, :, None, :, None] + offsets, weights)
         result: Tensor = self.out(sampled)
         return result

@@ -2,7 +2,7 @@
 
 Models see tensors only: no paths, no PIL, no tokenizer, no device choice.
 
-Shape letters: B pictures, N references, L tokens, H x W the input size, h x w the size of the mask logits.
+Shape letters: B pictures, N references, L tokens, M examples, H x W the input size, h x w the size of the mask logits.
 """
 
 from __future__ import annotations
@@ -13,6 +13,36 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Examples:
+    """M pictures with masks, by which references point; a reference may have several, and others none.
+
+    Attributes:
+        image: (M, 3, h, w) float, normalised as the pictures are.
+        mask: (M, 1, h, w) float, 1 on the target and 0 elsewhere.
+        reference: (M,) int64, row of the reference that each belongs to.
+        sizes: (M, 2) int64 as `Batch.sizes`.
+    """
+
+    image: Tensor
+    mask: Tensor
+    reference: Tensor
+    sizes: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Studied:
+    """M examples as a model has encoded them (`SegmentationModel.study`), to be used again and again.
+
+    Attributes:
+        features: what `study` returned: tensors whose first dimension is M.
+        reference: (M,) int64, row of the reference that each belongs to.
+    """
+
+    features: tuple[Tensor, ...]
+    reference: Tensor
 
 
 @dataclass(frozen=True)
@@ -56,10 +86,13 @@ class Batch:
 
     Attributes:
         image: (B, 3, H, W) float, normalised.
-        tokens: (N, L) int64 token ids, zero padded.
+        tokens: (N, L) int64 token ids, zero padded; all zero where a reference has no phrase.
         picture: (N,) int64, row of `image` that each reference is about.
         target: (N, 1, H, W) float in [0, 1], all zero where nothing is meant; None outside training.
         ids: N sample ids, for error messages and logs.
+        examples: what references point with beside phrases, or None; for models that take them.
+        sizes: (B, 2) int64, height and width of each picture, which begins at the top left of its row of `image` and
+            has zeros around it; None where every picture fills its row. For models that take pictures of any size.
         boxes: what models that answer with boxes learn from; None for all others.
     """
 
@@ -68,6 +101,8 @@ class Batch:
     picture: Tensor
     target: Tensor | None = None
     ids: tuple[str, ...] = ()
+    examples: Examples | Studied | None = None
+    sizes: Tensor | None = None
     boxes: Boxes | None = None
 
     @classmethod
@@ -161,6 +196,17 @@ class SegmentationModel(nn.Module, ABC):
         Returns:
             Tensors whose first dimension is B; opaque to the caller, handed back to `answer`.
         """
+
+    def study(self, image: Tensor, mask: Tensor, sizes: Tensor | None = None) -> tuple[Tensor, ...]:
+        """Everything that depends on examples alone; only for models that take them.
+
+        Args:
+            image, mask, sizes: as in `Examples`.
+
+        Returns:
+            Tensors whose first dimension is M; opaque to the caller, handed back in `Studied`.
+        """
+        raise NotImplementedError(f"{type(self).__name__} takes no examples")
 
     @abstractmethod
     def answer(self, sight: tuple[Tensor, ...], batch: Batch) -> Output:

@@ -1,0 +1,243 @@
+"""UniRef++: segment every reference object (Wu et al., 2023). Phrases and examples, one set of weights."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from referent.encoders.build import build_image_encoder, build_text_encoder
+from referent.encoders.swin import Swin
+from referent.models.base import Batch, Examples, Output, SegmentationModel, Studied
+from referent.models.unirefpp.config import UniRefConfig
+from referent.models.unirefpp.criterion import Answers, layer_losses, objects_of, total
+from referent.models.unirefpp.decoder import Decoded, Decoder
+from referent.models.unirefpp.encoder import Encoder
+from referent.models.unirefpp.extent import Extent, extent_of
+from referent.models.unirefpp.fusion import ReferenceBundle, UniFusion
+from referent.models.unirefpp.mask_encoder import MaskEncoder
+from referent.models.unirefpp.mask_head import STRIDE, MaskFeatures, MaskHead
+from referent.models.unirefpp.proposals import Proposals, Proposer, rows
+from referent.models.unirefpp.resizer import Resizer
+
+_GROUPS = 32
+_MULTIPLE = 32
+"""Sides of padded pictures are multiples of it."""
+
+
+class UniRef(SegmentationModel):
+    """Four levels of a picture, into each of which the reference is fused; a detector on them; a mask for its best box.
+
+    Pictures may have any size and need not be padded. `Output.presence` is the score of the chosen query.
+    """
+
+    def __init__(self, config: UniRefConfig) -> None:
+        super().__init__()
+        self.config = config
+        width, detector = config.width, config.detector
+        self.image_encoder = build_image_encoder(config.image)
+        channels = self.image_encoder.channels
+        # The norms that detectors put on Swin's maps.
+        self.norms = nn.ModuleList(nn.LayerNorm(count) for count in channels if isinstance(self.image_encoder, Swin))
+        self.inputs = nn.ModuleList(_input(count, width, 1) for count in channels[1:])
+        self.inputs.append(_input(channels[-1], width, 3))
+        levels = len(self.inputs)
+        kinds = {"phrase": config.text, "example": config.mask_encoder}
+        self.reference_kinds = frozenset(kind for kind, part in kinds.items() if part is not None)
+        if config.text is not None:
+            self.text_encoder = build_text_encoder(config.text)
+            self.resizer = Resizer(self.text_encoder.width, width, config.text_dropout)
+        if config.mask_encoder is not None:
+            self.mask_encoder = MaskEncoder(config.mask_encoder, width)
+        if config.refers:
+            self.fusion = UniFusion(width, config.fusion)
+        self.encoder = Encoder(width, levels, detector)
+        self.proposer = Proposer(width, detector)
+        self.decoder = Decoder(width, levels, detector)
+        self.mask_features = MaskFeatures(width, channels[0])
+        self.mask_head = MaskHead(width)
+        if config.pooler:
+            self.pooler = nn.Linear(self.text_encoder.width, self.text_encoder.width).requires_grad_(False)
+
+    def look_at(self, image: Tensor, sizes: Tensor | None = None) -> tuple[Tensor, ...]:
+        """Image encoder and input projections, which no reference enters.
+
+        Args:
+            image: (B, 3, H, W) float, normalised; any size.
+            sizes: as in `Batch`.
+
+        Returns:
+            The finest map (B, channels, h, w) at stride 4, the four projected levels (B, C, ., .) at strides 8 to 64,
+            the sizes, and an empty tensor (B, 0, H, W) that knows the size of the answer.
+        """
+        if sizes is None:
+            sizes = torch.tensor(image.shape[-2:], device=image.device).expand(len(image), -1)
+        return *self._levels(_padded(image)), sizes, image[:, :0]
+
+    def _levels(self, image: Tensor) -> list[Tensor]:
+        """(B, 3, H, W), H and W multiples of 32 -> the map at stride 4, and four projected levels."""
+        maps = self.image_encoder(image)
+        if len(self.norms):
+            maps = [norm(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2) for norm, x in zip(self.norms, maps, strict=True)]
+        finest, *coarser = maps
+        return [finest, *(project(x) for project, x in zip(self.inputs, (*coarser, coarser[-1]), strict=True))]
+
+    def study(self, image: Tensor, mask: Tensor, sizes: Tensor | None = None) -> tuple[Tensor, ...]:
+        """Image encoder and mask encoder on examples.
+
+        Returns:
+            For each of the four levels the four tensors of a `ReferenceBundle`, one after the other.
+        """
+        if sizes is None:
+            sizes = torch.tensor(image.shape[-2:], device=image.device).expand(len(image), -1)
+        image, mask = _padded(image), _padded(mask)
+        _, *levels = self._levels(image)
+        values = self.mask_encoder(image, mask, levels)
+        extent = extent_of(sizes, image.shape[-2], image.shape[-1], _shapes(levels))
+        studied: list[Tensor] = []
+        for level, value, inside in zip(levels, values, extent.masks, strict=True):
+            keys, keep = level.flatten(2).transpose(1, 2), inside.flatten(1)
+            share = keep.to(keys.dtype) / keep.sum(1, keepdim=True)
+            # The mean of the whole picture: the mask has no part in it, as in the official code.
+            pooled = (keys * share[..., None]).sum(1)
+            studied += ReferenceBundle(keys, value.flatten(2).transpose(1, 2), keep, pooled)
+        return tuple(studied)
+
+    def forward(self, batch: Batch) -> Output:
+        """`answer(look_at(batch.image, batch.sizes), batch)`."""
+        return self.answer(self.look_at(batch.image, batch.sizes), batch)
+
+    def answer(self, sight: tuple[Tensor, ...], batch: Batch) -> Output:
+        """Mask logits of N references, (N, 1, H, W) at the picture's size: those of the query with the highest score.
+
+        In training with `taps` for the losses.
+        """
+        finest, *levels, sizes, canvas = sight
+        sizes, finest = batch.per_reference(sizes), batch.per_reference(finest)
+        levels = self._fused([batch.per_reference(level) for level in levels], batch)
+        height, width = finest.shape[-2] * STRIDE, finest.shape[-1] * STRIDE
+        extent = extent_of(sizes, height, width, _shapes(levels))
+        memory = self.encoder(levels, extent)
+        proposals = self.proposer(memory, extent)
+        decoded = self.decoder(proposals, memory, extent)
+        features = self.mask_features(_maps(memory, extent)[:3], finest)
+        scores = self.decoder.score[-1](decoded.states[-1]).amax(-1)
+        chosen = scores.argmax(1, keepdim=True)
+        # Distances count from the box before the last layer, as in the official code.
+        centres = rows(decoded.references[-2], chosen)[..., :2] * sizes.flip(1)[:, None]
+        masks = self.mask_head(rows(decoded.states[-1], chosen), centres, features)
+        logits = F.interpolate(masks, (height, width), mode="bilinear", align_corners=False)
+        logits = logits[..., : canvas.shape[-2], : canvas.shape[-1]]
+        taps = {}
+        if self.training:
+            taps = self._answers(proposals, decoded, features, sizes)._asdict() | {"sizes": sizes}
+        return Output(logits, scores.gather(1, chosen)[:, 0], taps)
+
+    def _answers(self, proposals: Proposals, decoded: Decoded, features: Tensor, sizes: Tensor) -> Answers:
+        return Answers(
+            scores=self.decoder.scores(decoded),
+            boxes=self.decoder.boxes(decoded),
+            states=decoded.states,
+            centres=decoded.references[:-1, ..., :2] * sizes.flip(1)[:, None],
+            features=features,
+            proposal_scores=proposals.scores,
+            proposal_boxes=self.proposer.boxes_of_all(proposals),
+        )
+
+    def losses(self, batch: Batch, output: Output) -> dict[str, Tensor]:
+        """`class`, `l1` and `giou` of boxes, `mask`, `mask_bce`, `dice`, `hard_pixels` and `soft_iou` of masks, each
+        summed over the decoder's layers (those of boxes over the proposals too); in training mode only.
+
+        Raises:
+            ValueError: the batch has no target, or the output is not of training mode.
+        """
+        if batch.target is None or not output.taps:
+            raise ValueError("losses need batch.target and an output of the model in training mode")
+        answers = Answers(**{name: tap for name, tap in output.taps.items() if name != "sizes"})
+        return total(layer_losses(answers, objects_of(batch.target, output.taps["sizes"]), self.mask_head))
+
+    def _fused(self, levels: list[Tensor], batch: Batch) -> list[Tensor]:
+        """The levels (N, C, ., .) with phrases and examples in them."""
+        phrases, examples = self._phrases(batch.tokens), self._examples(batch)
+        fused = []
+        for number, level in enumerate(levels):
+            references = [phrases] if phrases is not None else []
+            if examples is not None:
+                references.append(examples[number])
+            fused.append(self.fusion(level, *references) if references else level)
+        return fused
+
+    def _phrases(self, tokens: Tensor) -> ReferenceBundle | None:
+        """The same for all levels; None where there is no phrase at all."""
+        if "phrase" not in self.reference_kinds:
+            return None
+        if not torch.compiler.is_compiling():  # an exported graph must not depend on the values of tokens
+            used = (tokens != 0).any(0)
+            if not used.any():
+                return None
+            tokens = tokens[:, : int(used.nonzero().max()) + 1]
+        keep = tokens != 0
+        # The text encoder must find a token in every row; a row without a phrase is left out by `keep`.
+        first = torch.where(keep.any(1), tokens[:, 0], 1)
+        words = self.text_encoder(torch.cat((first[:, None], tokens[:, 1:]), dim=1))[0]
+        return ReferenceBundle.of_words(self.resizer(words), keep)
+
+    def _examples(self, batch: Batch) -> list[ReferenceBundle] | None:
+        """A bundle for each level; None where there is no example at all."""
+        examples = batch.examples
+        if examples is None:
+            return None
+        if isinstance(examples, Examples):
+            studied = Studied(self.study(examples.image, examples.mask, examples.sizes), examples.reference)
+        else:
+            studied = examples
+        return [
+            _shared_out(ReferenceBundle(*studied.features[start : start + 4]), studied.reference, len(batch.picture))
+            for start in range(0, len(studied.features), 4)
+        ]
+
+
+def _input(inside: int, width: int, kernel: int) -> nn.Sequential:
+    convolution = nn.Conv2d(inside, width, kernel, stride=1 if kernel == 1 else 2, padding=kernel // 2)
+    nn.init.xavier_uniform_(convolution.weight)
+    assert convolution.bias is not None
+    nn.init.zeros_(convolution.bias)
+    return nn.Sequential(convolution, nn.GroupNorm(min(_GROUPS, width), width))
+
+
+def _padded(image: Tensor) -> Tensor:
+    return F.pad(image, (0, -image.shape[-1] % _MULTIPLE, 0, -image.shape[-2] % _MULTIPLE))
+
+
+def _shapes(levels: list[Tensor]) -> list[tuple[int, int]]:
+    return [(level.shape[-2], level.shape[-1]) for level in levels]
+
+
+def _maps(pixels: Tensor, extent: Extent) -> list[Tensor]:
+    """(N, S, C) -> (N, C, h, w) for each level."""
+    levels = torch.split(pixels, [height * width for height, width in extent.shapes], dim=1)
+    return [
+        level.transpose(1, 2).reshape(len(level), -1, height, width)
+        for level, (height, width) in zip(levels, extent.shapes, strict=True)
+    ]
+
+
+def _shared_out(examples: ReferenceBundle, reference: Tensor, references: int) -> ReferenceBundle:
+    """M examples, each alone, to the bundles of N references: side by side, as many places as the most have.
+
+    Args:
+        examples: of M rows.
+        reference: (M,) which reference each belongs to.
+        references: N.
+    """
+    order = torch.argsort(reference, stable=True)
+    counts = torch.bincount(reference, minlength=references)
+    place = torch.arange(len(order), device=order.device) - (counts.cumsum(0) - counts)[reference[order]]
+    table = order.new_full((references, int(counts.max())), -1)
+    table[reference[order], place] = order
+    there, row = table >= 0, table.clamp(min=0)
+    keep = examples.keep[row] & there[..., None]
+    pooled = (examples.pooled[row] * there[..., None]).sum(1) / counts.clamp(min=1)[:, None]
+    return ReferenceBundle(
+        examples.keys[row].flatten(1, 2), examples.values[row].flatten(1, 2), keep.flatten(1), pooled
+    )
