@@ -103,8 +103,8 @@ def draw_once(polygons: Polygons, size: tuple[int, int]) -> NDArray[np.bool_]:
     """(H, W) bool: the pixels that exactly one of an object's parts covers; arguments as for `draw`."""
     from pycocotools import mask as coco_mask
 
-    parts: NDArray[np.uint8] = coco_mask.decode(coco_mask.frPyObjects(list(polygons), *size))
-    once: NDArray[np.bool_] = parts.sum(axis=2) == 1
+    parts = sum(coco_mask.decode(part).astype(np.int64) for part in coco_mask.frPyObjects(list(polygons), *size))
+    once: NDArray[np.bool_] = np.equal(parts, 1)
     return once
 
 
@@ -156,11 +156,11 @@ def read_polygon(value: Any, size: tuple[int, int]) -> NDArray[np.float64]:
         corners = np.array(value)
     except ValueError:  # lists within the list
         corners = np.array("")
-    if corners.ndim != 1 or corners.dtype.kind not in "if":
+    if corners.ndim != 1 or corners.dtype.kind not in "if" or not np.isfinite(corners).all():
         raise BadMaskError("polygon: expected numbers")
-    # Far outside the picture the rasteriser would walk billions of steps; NaN is not nearer.
+    # Far outside the picture the rasteriser would walk billions of steps.
     furthest = np.abs(corners).max()
-    if not furthest <= 10 * max(size):
+    if furthest > 10 * max(size):
         raise BadMaskError(f"polygon: a corner at {furthest:g} lies far outside the picture of {size[0]} x {size[1]}")
     return corners.astype(np.float64)
 
