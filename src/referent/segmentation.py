@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from referent.reference import PictureSource
 
 Box = tuple[int, int, int, int]
+ExactBox = tuple[float, float, float, float]
+"""x, y, width, height in pixels and fractions of them, as COCO's `bbox`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +41,9 @@ class Segmentation:
         model: name of the model that answered.
         picture: the picture that was asked about, as decoded (RGB, upright).
         notes: what the user should know about the answer, for example that the phrase was cut.
+        exact_box: the box as a model of boxes gave it, not rounded; None where the answer is a mask.
+        counters: what the model counts on its way to an answer, to be summed over a data set; see
+            `models.reclip.statistics`.
     """
 
     mask: NDArray[np.bool_]
@@ -50,6 +55,8 @@ class Segmentation:
     model: str
     picture: Image.Image = field(repr=False)
     notes: tuple[str, ...] = ()
+    exact_box: ExactBox | None = None
+    counters: Mapping[str, int] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         found = f"found at {self.box}" if self.found else "not found"

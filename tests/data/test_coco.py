@@ -73,6 +73,20 @@ def test_phrases_become_samples_of_one_target_several_and_none(coco_file: CocoFi
     assert not samples["p2"].mask().any()
 
 
+def test_boxes_of_annotations_come_with_their_phrases(coco_file: CocoFile) -> None:
+    def boxed(content: dict[str, Any]) -> None:
+        content["annotations"][0]["bbox"] = [0.5, 1.25, 3, 2]
+
+    samples = open_dataset(coco_file(boxed)).samples
+    assert {sample.id: sample.boxes for sample in samples}["10.0"] == ((0.5, 1.25, 3, 2),)
+
+    def broken(content: dict[str, Any]) -> None:
+        content["annotations"][0]["bbox"] = "left"
+
+    with pytest.raises(DataError, match=r"annotation 10: `bbox`: expected \[x, y, width, height\], found 'left'"):
+        read_coco(coco_file(broken))
+
+
 def test_polygons_and_plain_rle_are_converted(coco_file: CocoFile) -> None:
     def plain(content: dict[str, Any]) -> None:
         content["annotations"][0]["segmentation"] = {"size": list(SIZE), "counts": [0, 5, 595]}

@@ -11,6 +11,7 @@ import pytest
 from published_data import ANNOTATIONS, HEIGHT, PERSON, REFS, WIDTH, annotation, ref, square, write_grefs, write_refer
 
 from referent.data.loading import open_dataset
+from referent.errors import DataError
 from referent.rle import decode, encode
 
 
@@ -190,6 +191,21 @@ def test_refgta_has_boxes_and_says_so(tmp_path: Path) -> None:
     expected[5:11, 3:13] = True
     assert (sample.mask() == expected).all()
     assert sample.tags["truth"] == "box"
+    assert sample.boxes == ((3, 5, 10, 6),)
+
+
+def test_boxes_are_those_of_the_file_and_not_of_the_masks(tmp_path: Path) -> None:
+    objects = [{**annotation(101, 11), "bbox": [10.25, 4.5, 7.75, 8]}, {**annotation(102, 11), "bbox": []}]
+    refs = [ref(1, 11, [101, 102], "val", ["cats"])]
+    (sample,) = open_dataset(write_refer(tmp_path / "refcoco", refs, objects), "val").samples
+    assert sample.boxes == ((10.25, 4.5, 7.75, 8), None)
+
+
+def test_a_box_that_is_none_is_told_with_its_annotation(tmp_path: Path) -> None:
+    objects = [{**annotation(101, 11), "bbox": [1, 2, 3]}]
+    folder = write_refer(tmp_path / "refcoco", [ref(1, 11, 101, "val", ["a cat"])], objects)
+    with pytest.raises(DataError, match=r"annotation 101: `bbox`: expected \[x, y, width, height\], found \[1, 2, 3\]"):
+        open_dataset(folder, "val")
 
 
 @pytest.mark.parametrize("place", ["images/mscoco/images/train2014", "images/train2014", "train2014", "images"])

@@ -54,12 +54,19 @@ def test_squashed_masks_equal_pils(mask, side):
 def test_the_box_of_a_target_is_that_of_its_pixels(mask):
     targets = (encode(mask),) if mask.any() else ()
     asked = Sample("1", Path("a.png"), SIZE, Reference.of("x"), targets)
-    assert boxes_of(asked) == ([box_of(mask)] if mask.any() else [])
+    corners = [box_of(mask)] if mask.any() else []
+    assert boxes_of(asked) == [(x0, y0, x1 - x0, y1 - y0) for x0, y0, x1, y1 in corners]
+
+
+def test_the_box_that_a_file_says_goes_before_that_of_the_mask():
+    targets = tuple(encode(block(slice(1, 3), slice(0, 4))) for _ in range(2))
+    asked = Sample("1", Path("a.png"), SIZE, Reference.of("x"), targets, boxes=(None, (0.25, 1.5, 3.5, 1.25)))
+    assert boxes_of(asked) == [(0, 1, 4, 2), (0.25, 1.5, 3.5, 1.25)]
 
 
 def test_a_box_is_compared_with_the_target_that_it_fits_best():
     # Against the first: 4 of 20; against the second: 8 of 16.
-    assert box_overlap((0, 0, 4, 4), [(2, 2, 4, 6), (0, 0, 2, 4)]) == (8, 16, 16)
+    assert box_overlap((0, 0, 4, 4), [(2, 2, 2, 4), (0, 0, 2, 4)]) == (8, 16, 16)
     assert box_overlap(None, [(0, 0, 2, 3)]) == (0, 6, 0)
     assert box_overlap((0, 0, 2, 3), []) == (0, 6, 6)
     assert box_overlap(None, []) == (0, 0, 0)
@@ -71,6 +78,18 @@ def test_a_box_that_the_model_names_itself_goes_before_the_box_of_its_mask():
     reclip = PROTOCOLS["reclip"]
     assert Comparison(asked, answer(drawn, box=(0, 0, 4, 4))).triple(reclip) == (16, 16, 16)
     assert Comparison(asked, answer(drawn)).triple(reclip) == (1, 16, 1)
+
+
+def test_boxes_are_compared_with_their_fractions():
+    """Rounded to whole pixels, the answer would be right."""
+    asked = replace(sample("1", "a.png", "x", block(slice(0, 4), slice(0, 4)), SIZE), boxes=((0.0, 0.0, 4.0, 4.0),))
+    named = replace(answer(np.zeros(SIZE, np.float32), box=(0, 0, 4, 2)), exact_box=(0.0, 0.0, 4.0, 1.75))
+    reclip = PROTOCOLS["reclip"]
+    assert Comparison(asked, named).triple(reclip) == (7, 16, 7)
+    both = Comparison(replace(asked, boxes=((0.0, 0.0, 4.0, 3.5),)), named).triple(reclip)
+    # IoU of exactly a half, which is not more than a half.
+    assert both == (7, 14, 7)
+    assert not reclip.reached(reclip.iou(np.array([7.0]), np.array([14.0])), 0.5).any()
 
 
 def test_what_several_polygons_cover_is_left_out_where_a_protocol_says_so():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -198,12 +199,17 @@ def test_a_text_without_a_parse_is_named() -> None:
 
 
 def test_the_official_counters_are_counted() -> None:
-    model = system()
-    model.segment(picture(), ["guy on the left", "bus behind bus", "right", "2nd from right"])
-    assert model.counts == {
+    answers = system().segment(picture(), ["guy on the left", "bus behind bus", "right", "2nd from right"])
+    assert sum((Counter(answer.counters) for answer in answers), Counter()) == {
         "n_total": 4, "n_rec": 3, "n_full_expr": 1, "n_0th_noun": 1, "n_rec_sup": 2, "n_sup": 2, "n_sup_left": 1,
         "n_sup_right": 1, "n_rec_rel": 1, "n_rel": 1, "n_rel_above": 1,
     }  # fmt: skip
+
+
+def test_the_exact_box_is_the_proposals_own() -> None:
+    answer = system().segment(picture(), "guy on the left")
+    assert list(answer.exact_box) in BOXES.tolist()
+    assert answer.box == whole_pixels(np.array(answer.exact_box), (64, 48))
 
 
 def test_boxes_become_whole_pixels_inside_the_picture() -> None:

@@ -54,6 +54,28 @@ def test_evaluate_takes_a_grounding_system(folder: Path) -> None:
     result = json.loads(printed)
     assert result["model"] == "mine (compat; parses of parses.jsonl; boxes.json)"
     assert result["phrases"] == 2
+    assert result["counters"]["n_total"] == 2
+    assert result["counters"]["n_rel_above"] == 1
+
+
+def test_an_interrupted_evaluation_keeps_its_counters_and_boxes_are_compared_unrounded(folder: Path) -> None:
+    mask = np.zeros((48, 64), dtype=bool)
+    mask[2:40, 2:60] = True
+    lines = [
+        {"image": "picture.png", "phrase": text, "rle": encode(mask), "split": "val"}
+        for text in ("guy on the left", "bus behind bus")
+    ]
+    saved, arguments = folder / "saved.jsonl", ("--json", "--device", "cpu", "--protocol", "reclip")
+    (folder / "data.jsonl").write_text("\n".join(json.dumps(line) for line in lines))
+    command = ("evaluate", folder / "mine.yaml", folder / "data.jsonl", *arguments, "--save", saved)
+    whole = json.loads(run(*command))
+    header, *answers = saved.read_text().splitlines(keepends=True)
+    saved.write_text(header + answers[0])
+    again = json.loads(run(*command))
+    assert (again["resumed"], again["counters"]) == (1, whole["counters"])
+    assert again["scores"] == whole["scores"]
+    _, _, predicted = json.loads(answers[0])["counts"]["reclip/2"]
+    assert predicted in [pytest.approx(width * height) for _, _, width, height in BOXES.tolist()]
 
 
 def test_explain_prints_the_tree_and_the_probabilities_and_draws_them(folder: Path) -> None:

@@ -146,6 +146,9 @@ def _show(result: Result, written: list[Path]) -> None:
     first = next(iter(result.scores.values()))
     if len(first.kinds) > 1:
         console.print(_by_kind(first))
+    if result.counters:
+        counted = ", ".join(f"{name} {count}" for name, count in result.counters.items())
+        console.print(f"counted by the model: {counted}", highlight=False, soft_wrap=True)
     for path in written:
         console.print(f"written: {path}", highlight=False, markup=False, soft_wrap=True)
     errors = Console(stderr=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from referent.errors import DataError
+from referent.segmentation import ExactBox
 
 OnProblem: TypeAlias = Literal["raise", "skip"]
 
@@ -60,6 +61,20 @@ class Problems:
         if count > LISTED:
             lines.append(f"  ... and {count - LISTED} more")
         return "\n".join(lines)
+
+
+def read_box(value: Any) -> ExactBox | None:
+    """A `bbox` of a data file; None where there is none (null, [] or one without area).
+
+    Raises:
+        DataError: anything but [x, y, width, height].
+    """
+    if value is None or value == []:
+        return None
+    if not isinstance(value, list) or len(value) != 4 or not all(type(each) in (int, float) for each in value):
+        raise DataError(f"`bbox`: expected [x, y, width, height], found {value!r:.80}")
+    x, y, width, height = map(float, value)
+    return (x, y, width, height) if width > 0 and height > 0 else None
 
 
 def read_text(path: Path) -> str:

@@ -12,7 +12,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from referent.data.checking import OnProblem, Problems, find_file, kind_of, parse_json, read_text
 from referent.data.coco_reader import CocoReader
@@ -22,6 +22,7 @@ from referent.errors import DataError
 from referent.files import atomic_write
 from referent.reference import Reference
 from referent.rle import RLE, Polygons
+from referent.segmentation import ExactBox
 
 
 def read_coco(
@@ -113,23 +114,31 @@ def _samples(coco: Coco) -> Iterator[Sample]:
     for member in found.values():
         image = coco.images[member.image_id]
         tags = {"name": coco.categories[member.category_id], **_same_class(alike, [member])}
-        targets, polygons = _drawn([member])
         for place, text in enumerate(member.phrases):
             reference, name = Reference.of(text), f"{member.id}.{place}"
-            yield Sample(name, image.path, image.size, reference, targets, image.split, tags, polygons)
+            yield Sample(name, image.path, image.size, reference, split=image.split, tags=tags, **_drawn([member]))
     for phrase in coco.phrases:
         image = coco.images[phrase.image_id]
         members = [found[annotation_id] for annotation_id in phrase.annotation_ids]
-        targets, polygons = _drawn(members)
         tags = {**_same_class(alike, members), **phrase.tags}
         reference, name = Reference.of(phrase.phrase), f"p{phrase.id}"
-        yield Sample(name, image.path, image.size, reference, targets, image.split, tags, polygons)
+        yield Sample(name, image.path, image.size, reference, split=image.split, tags=tags, **_drawn(members))
 
 
-def _drawn(members: Sequence[CocoAnnotation]) -> tuple[tuple[RLE, ...], tuple[Polygons, ...]]:
-    """What `Sample.targets` and `Sample.polygons` are of these objects."""
+class _Drawn(TypedDict):
+    targets: tuple[RLE, ...]
+    polygons: tuple[Polygons, ...]
+    boxes: tuple[ExactBox | None, ...]
+
+
+def _drawn(members: Sequence[CocoAnnotation]) -> _Drawn:
+    """What a sample says of where these objects are."""
     polygons = tuple(member.polygons for member in members)
-    return tuple(member.mask for member in members), polygons if any(polygons) else ()
+    return {
+        "targets": tuple(member.mask for member in members),
+        "polygons": polygons if any(polygons) else (),
+        "boxes": tuple(member.box for member in members),
+    }
 
 
 def _same_class(alike: Counter[tuple[int, int]], targets: Sequence[CocoAnnotation]) -> dict[str, str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from referent.data.checking import MissingFileError, Problems, find_file, kind_of
+from referent.data.checking import MissingFileError, Problems, find_file, kind_of, read_box
 from referent.data.coco_records import DEFAULT_SPLIT, CocoAnnotation, CocoImage, CocoPhrase
 from referent.data.sample import Missing
 from referent.errors import BadReferenceError, DataError, PictureError
@@ -99,7 +99,8 @@ class CocoReader:
         mask = read_segmentation(value, image.size)
         polygons = tuple(read_polygon(polygon, image.size) for polygon in value) if isinstance(value, list) else ()
         texts = tuple(_phrase(phrase) for phrase in phrases)
-        return CocoAnnotation(number, image.id, category_id, mask, bool(record.get("iscrowd")), texts, polygons)
+        box, crowd = read_box(record.get("bbox")), bool(record.get("iscrowd"))
+        return CocoAnnotation(number, image.id, category_id, mask, crowd, texts, polygons, box)
 
     def read_phrases(self, records: list[Any]) -> None:
         """`phrases` about those images and annotations."""

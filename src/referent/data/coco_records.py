@@ -9,6 +9,7 @@ from typing import Any
 
 from referent.data.sample import Missing
 from referent.rle import RLE, Polygons
+from referent.segmentation import ExactBox
 
 DEFAULT_SPLIT = "train"
 """The split of a picture that names none."""
@@ -26,7 +27,8 @@ class CocoImage:
 
 @dataclass(frozen=True)
 class CocoAnnotation:
-    """An object: a mask that is not empty and has its picture's size; `polygons` where the file draws it by some."""
+    """An object: a mask that is not empty and has its picture's size; `polygons` where the file draws it by some;
+    `box` as the file says it, None where it says none."""
 
     id: int
     image_id: int
@@ -35,6 +37,7 @@ class CocoAnnotation:
     crowd: bool
     phrases: tuple[str, ...] = ()
     polygons: Polygons = ()
+    box: ExactBox | None = None
 
 
 @dataclass(frozen=True)

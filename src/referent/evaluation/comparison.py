@@ -11,14 +11,15 @@ from numpy.typing import NDArray
 
 from referent.data.sample import Overlap, Sample
 from referent.evaluation.protocols import Protocol
-from referent.segmentation import Box, box_of
+from referent.segmentation import ExactBox, box_of
 
 if TYPE_CHECKING:
     from referent.segmentation import Segmentation
 
 Bools = NDArray[np.bool_]
-Triple = tuple[int, int, int]
-"""Pixels in both answer and truth, in either, and in the answer."""
+Triple = tuple[float, float, float]
+"""Pixels in both answer and truth, in either, and in the answer; areas, with fractions of pixels, where boxes are
+compared."""
 
 
 class Comparison:
@@ -43,7 +44,7 @@ class Comparison:
     def triple(self, protocol: Protocol) -> Triple:
         """What `protocol` counts: pixels, or areas of boxes."""
         if protocol.compared == "boxes":
-            return box_overlap(self._answer.box or box_of(self._answer.mask), boxes_of(self._sample))
+            return box_overlap(_box_of_answer(self._answer), boxes_of(self._sample))
         intersection, union, predicted = self._overlap(protocol)
         if self._answer.found or protocol.refusal == "ignored":
             return intersection, union, predicted
@@ -91,21 +92,31 @@ def nearest(length: int, side: int) -> NDArray[np.intp]:
     return np.cumsum([step * 0.5] + [step] * (side - 1)).astype(np.intp)
 
 
-def box_overlap(box: Box | None, targets: Sequence[Box]) -> Triple:
-    """Areas of a box against that target's box with which its IoU is greatest; of (0, 0, 0, 0) where there is none."""
-    x0, y0, x1, y1 = box or (0, 0, 0, 0)
-    predicted = (x1 - x0) * (y1 - y0)
-    triples = [(0, predicted, predicted)] if not targets else []
-    for left, top, right, bottom in targets:
-        width, height = min(x1, right) - max(x0, left), min(y1, bottom) - max(y0, top)
-        both = max(0, width) * max(0, height)
-        triples.append((both, predicted + (right - left) * (bottom - top) - both, predicted))
+def box_overlap(box: ExactBox | None, targets: Sequence[ExactBox]) -> Triple:
+    """Areas of a box against that target's box with which its IoU is greatest; of no box where there is none."""
+    x, y, width, height = box or (0, 0, 0, 0)
+    predicted = width * height
+    triples: list[Triple] = [(0, predicted, predicted)] if not targets else []
+    for left, top, wide, high in targets:
+        across = min(x + width, left + wide) - max(x, left)
+        down = min(y + height, top + high) - max(y, top)
+        both = max(0, across) * max(0, down)
+        triples.append((both, predicted + wide * high - both, predicted))
     return max(triples, key=lambda triple: triple[0] / triple[1] if triple[1] else 0.0)
 
 
-def boxes_of(sample: Sample) -> list[Box]:
-    """The boxes around a sample's targets in pixels, x1 and y1 exclusive."""
+def boxes_of(sample: Sample) -> list[ExactBox]:
+    """The boxes of a sample's targets: as its file says them, else around their masks."""
     from pycocotools import mask as coco_mask
 
-    boxes = [coco_mask.toBbox(target).astype(int).tolist() for target in sample.targets]
-    return [(x, y, x + width, y + height) for x, y, width, height in boxes]
+    boxes: list[ExactBox] = []
+    for said, target in zip(sample.boxes or [None] * len(sample.targets), sample.targets, strict=True):
+        boxes.append(tuple(coco_mask.toBbox(target).tolist()) if said is None else said)
+    return boxes
+
+
+def _box_of_answer(answer: Segmentation) -> ExactBox | None:
+    if answer.exact_box is not None:
+        return answer.exact_box
+    edges = answer.box or box_of(answer.mask)
+    return None if edges is None else (edges[0], edges[1], edges[2] - edges[0], edges[3] - edges[1])

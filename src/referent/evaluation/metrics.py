@@ -75,7 +75,7 @@ class Counts:
     """What one protocol keeps of N phrases.
 
     Attributes:
-        intersection: (N,) pixels in both answer and truth.
+        intersection: (N,) pixels in both answer and truth; as the next two an area where boxes are compared.
         union: (N,) pixels in either.
         predicted: (N,) pixels in the answer.
         present: (N,) the phrase is true of something in its picture.
@@ -83,9 +83,9 @@ class Counts:
         classes: (N,) any integers, one a class; only means over classes need them.
     """
 
-    intersection: Ints
-    union: Ints
-    predicted: Ints
+    intersection: Floats
+    union: Floats
+    predicted: Floats
     present: Bools
     pixels: Ints | None = None
     classes: Ints | None = None

@@ -169,7 +169,7 @@ def _truth(predictions: Predictions, protocol: Protocol) -> Ints:
     if protocol.compared == "boxes" or protocol.refusal == "missed":
         return predictions.present.astype(np.int64)
     intersection, union, predicted = predictions.counts[protocol.key].T
-    truth: Ints = union - predicted + intersection
+    truth: Ints = (union - predicted + intersection).astype(np.int64)
     return truth
 
 

@@ -2,15 +2,15 @@
 
 The first line is a `Header`. Each further line is one phrase: `id`, `picture`, `phrase`, `tags`, `present`, `score`,
 `found`, `rle` (COCO RLE of the mask at the model's own threshold, whatever `found` says) and `counts`: for each
-protocol in whose numbers the phrase enters [intersection, union, pixels of the answer]. Lines are written picture by
-picture.
+protocol in whose numbers the phrase enters [intersection, union, pixels of the answer]; `counters`, where the model has
+some. Lines are written picture by picture.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,7 @@ class Answer:
         counts: for each protocol (intersection, union, pixels of the answer); None where its numbers leave the phrase
             out.
         rle: the mask at the model's own threshold; None where predictions are not kept.
+        counters: see `Segmentation.counters`.
     """
 
     present: bool
@@ -64,6 +65,7 @@ class Answer:
     found: bool
     counts: tuple[Triple | None, ...]
     rle: RLE | None = None
+    counters: Mapping[str, int] = field(default_factory=dict)
 
 
 class PredictionFile:
@@ -119,7 +121,8 @@ class PredictionFile:
                 )
             triples = _triples(line["counts"])
             counts = tuple(triples.get(protocol) for protocol in self._header.protocols)
-            yield sample.id, Answer(line["present"], line["score"], line["found"], counts)
+            counters = line.get("counters", {})
+            yield sample.id, Answer(line["present"], line["score"], line["found"], counts, counters=counters)
 
     def write(self, answered: Iterable[tuple[Sample, Answer]]) -> None:
         """Append the answers about one picture.
@@ -142,6 +145,7 @@ class PredictionFile:
                     for protocol, triple in zip(self._header.protocols, answer.counts, strict=True)
                     if triple is not None
                 },
+                **({"counters": dict(answer.counters)} if answer.counters else {}),
             }
             for sample, answer in answered
         )
@@ -199,11 +203,11 @@ def _line(content: Mapping[str, Any]) -> bytes:
     return json.dumps(content, ensure_ascii=False).encode(errors="backslashreplace") + b"\n"
 
 
-def _triples(counts: Mapping[str, Iterable[int]]) -> dict[str, Triple]:
+def _triples(counts: Mapping[str, Iterable[float]]) -> dict[str, Triple]:
     triples = {}
     for protocol, values in counts.items():
         intersection, union, predicted = values
-        triples[protocol] = int(intersection), int(union), int(predicted)
+        triples[protocol] = float(intersection), float(union), float(predicted)
     return triples
 
 

@@ -47,7 +47,7 @@ class Protocol:
         refusal: what becomes of an answer that the model itself calls not found. "ignored": its mask counts all the
             same; "empty": it counts as empty; "missed": the same, but where there was something to find the union
             keeps the pixels of the refused mask.
-        compared: "masks", or "boxes": of the answer, against the target whose box it fits best.
+        compared: "masks", or "boxes", unrounded: of the answer, against the target whose box it fits best.
         squash: side of the square to which truth and answer are squashed before they are compared, nearest; None for
             the picture's own size.
         overlap: what pixels are that several polygons of one target cover, see `Sample.mask`.
@@ -80,7 +80,7 @@ class Protocol:
         """Name and version, as prediction files and tables write them: "cris/1"."""
         return f"{self.name}/{self.version}"
 
-    def iou(self, intersection: NDArray[np.int64], union: NDArray[np.int64]) -> NDArray[np.float64]:
+    def iou(self, intersection: NDArray[np.float64], union: NDArray[np.float64]) -> NDArray[np.float64]:
         """IoU of N comparisons.
 
         Args:
@@ -222,8 +222,9 @@ PROTOCOLS: Mapping[str, Protocol] = {
         ),
         Protocol(
             name="reclip",
-            version=1,
-            source="ReCLIP, main.py: right when the IoU with any box of a target is > 0.5; boxes without + 1",
+            version=2,
+            source="ReCLIP, main.py: right when the IoU with any box of a target is > 0.5; boxes as the files "
+            "have them, x, y, width, height with fractions",
             headline=("accuracy",),
             threshold=None,
             both_empty=0.0,

@@ -42,7 +42,7 @@ class Predictions:
     found: Bools
     score: Floats
     pixels: Ints
-    counts: Mapping[str, Ints]
+    counts: Mapping[str, Floats]
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -101,7 +101,7 @@ def read_predictions(result: Result, name: str) -> Predictions:
         if not rows:
             raise DataError(f"{path}: no predictions in it; evaluate again with --save")
         none = (-1, -1, -1)
-        counts = {key: np.array([row["counts"].get(key, none) for row in rows], np.int64) for key in header.protocols}
+        counts = {key: np.array([row["counts"].get(key, none) for row in rows], float) for key in header.protocols}
         return Predictions(
             header,
             tuple(str(row["id"]) for row in rows),

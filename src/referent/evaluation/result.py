@@ -120,6 +120,8 @@ class Result:
             it is relative to that file, so that the two can be moved together.
         source: where the phrases were read from, None where that is not known; its paths are relative likewise.
         missing: of the whole split, what was left out for want of its pictures, where that was allowed.
+        counters: what the model counted, summed over all answered phrases: how often ReCLIP's resolver did what (see
+            `models.reclip.statistics`); empty for a model that counts nothing.
     """
 
     model: str
@@ -145,6 +147,7 @@ class Result:
     predictions: str | None = None
     source: Source | None = None
     missing: Missing = field(default_factory=Missing)
+    counters: Mapping[str, int] = field(default_factory=dict)
     format: int = field(default=FORMAT)
 
     def number(self, name: str, protocol: str | None = None, kind: str | None = None) -> Interval:

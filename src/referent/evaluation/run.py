@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections import Counter
 from collections.abc import Container, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -121,6 +122,7 @@ def evaluate(
         predictions=None if save is None else str(save),
         source=source,
         missing=dataset.missing,
+        counters=dict(run.counters),
     )
 
 
@@ -141,7 +143,8 @@ class _Run:
         counted: (protocols, N) bool, which phrases enter whose numbers.
         picture: (N,) int, the number of each sample's picture.
         score: (N,) float.
-        counts: (protocols, N, 3) int: intersection, union, pixels of the answer.
+        counts: (protocols, N, 3): intersection, union, pixels of the answer.
+        counters: sums of what the model counted.
     """
 
     def __init__(
@@ -165,7 +168,8 @@ class _Run:
         self.answered = np.zeros(len(samples), dtype=bool)
         self.present = np.zeros(len(samples), dtype=bool)
         self.score = np.zeros(len(samples))
-        self.counts = np.zeros((len(protocols), len(samples), 3), dtype=np.int64)
+        self.counts = np.zeros((len(protocols), len(samples), 3))
+        self.counters: Counter[str] = Counter()
         self.failed: list[Failure] = []
         self.model_seconds = 0.0
         self.resumed = 0
@@ -263,6 +267,7 @@ class _Run:
                 for protocol, counted in zip(self._protocols, self.counted[:, row], strict=True)
             ),
             rle=encode(answer.mask) if keep_mask else None,
+            counters=answer.counters,
         )
 
     def _scored(self, index: int, rows: NDArray[np.bool_], replicates: int, seed: int) -> Scores:
@@ -280,6 +285,7 @@ class _Run:
         self.answered[row] = True
         self.present[row] = answer.present
         self.score[row] = answer.score
+        self.counters.update(answer.counters)
         for index, triple in enumerate(answer.counts):
             if triple is not None:
                 self.counts[index, row] = triple

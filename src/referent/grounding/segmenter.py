@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -56,9 +55,6 @@ class GroundingSegmenter(AnySegmenter):
         parser: of expressions; None for methods that need none.
         sam: draws the mask of a box that has none.
         cache_bytes: see `AnySegmenter`.
-
-    Attributes:
-        counts: what the resolver did with all expressions so far; see `statistics.count`.
     """
 
     def __init__(
@@ -73,7 +69,6 @@ class GroundingSegmenter(AnySegmenter):
     ) -> None:
         self.config, self.source, self.parser, self.sam = config, source, parser, sam
         self.settings = config.resolver
-        self.counts: Counter[str] = Counter()
         super().__init__(_full_name(config, parser, source), cache_bytes)
         self.clips = list(clips)
         self.model = nn.ModuleList(clips).eval()
@@ -163,7 +158,6 @@ class GroundingLook(AnyLook):
         parses = self._segmenter.parses(expressions) if questions else []
         for number, (row, reference) in enumerate(questions):
             resolution = self.resolve(row, expressions[number], parses[number] if parses else None)
-            self._segmenter.counts += count(resolution)
             yield self._segmentation(row, reference, resolution)
 
     def resolve(self, row: int, expression: str, parse: Parse | None = None) -> Resolution:
@@ -184,6 +178,7 @@ class GroundingLook(AnyLook):
 
     def _segmentation(self, row: int, reference: Reference, resolution: Resolution) -> Segmentation:
         picture, proposals, best = self.pictures[row], self.proposals[row], resolution.best
+        x, y, width, height = proposals.boxes[best].tolist()
         box = whole_pixels(proposals.boxes[best], picture.size)
         mask = self._mask(row, best, box)
         return Segmentation(
@@ -196,6 +191,8 @@ class GroundingLook(AnyLook):
             model=self._segmenter.name,
             picture=picture,
             notes=self._notes(row, reference, resolution),
+            exact_box=(x, y, width, height),
+            counters=count(resolution),
         )
 
     def _mask(self, row: int, best: int, box: Box) -> NDArray[np.bool_]:

@@ -11,10 +11,12 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from referent.data.checking import read_box
 from referent.data.published.json_files import read_json
 from referent.data.published.targets import Outline, Region
 from referent.errors import DataError
 from referent.rle import BadMaskError, read_polygon, read_segmentation
+from referent.segmentation import ExactBox
 
 NOTHING = (b"", b"null", b"[]")
 
@@ -65,6 +67,7 @@ class Object:
     Attributes:
         image_id: of its picture.
         target: its mask.
+        box: as the file says it; None where it says none.
         category: name of its class, None where the file names none.
         alike: how many objects of its class the picture has, itself included, crowds not.
         crowd: whether it is many things that nobody told apart.
@@ -72,6 +75,7 @@ class Object:
 
     image_id: int
     target: Outline | Region
+    box: ExactBox | None
     category: str | None
     alike: int
     crowd: bool
@@ -138,11 +142,12 @@ class Instances:
     def _read(self, one: _Annotation) -> Object:
         size = self.picture(one.image_id).size
         try:
-            target = _box(one.bbox, size) if self.boxes_only else _mask(one.segmentation, size)
-        except (BadMaskError, msgspec.MsgspecError) as error:
+            box = read_box(msgspec.json.decode(one.bbox) if one.bbox else None)
+            target = _filled(box, size) if self.boxes_only else _mask(one.segmentation, size)
+        except (BadMaskError, DataError, msgspec.MsgspecError) as error:
             raise DataError(f"{self.path.name}: annotation {one.id}: {error}") from None
         alike = self._alike[one.image_id, one.category_id]
-        return Object(one.image_id, target, self._categories.get(one.category_id), alike, bool(one.iscrowd))
+        return Object(one.image_id, target, box, self._categories.get(one.category_id), alike, bool(one.iscrowd))
 
 
 def _mask(value: msgspec.Raw, size: tuple[int, int]) -> Outline | Region:
@@ -156,10 +161,10 @@ def _mask(value: msgspec.Raw, size: tuple[int, int]) -> Outline | Region:
     return Outline(parts, size)
 
 
-def _box(value: msgspec.Raw, size: tuple[int, int]) -> Outline:
-    if bytes(value) in NOTHING:
+def _filled(box: ExactBox | None, size: tuple[int, int]) -> Outline:
+    if box is None:
         raise BadMaskError("expected a `segmentation` or a `bbox`")
-    left, top, width, height = msgspec.json.decode(value, type=tuple[float, float, float, float])
+    left, top, width, height = box
     right, bottom = left + width, top + height
     return Outline([read_polygon([left, top, right, top, right, bottom, left, bottom], size)], size)
 

@@ -96,14 +96,24 @@ class _Refs:
             return
         path = self._path(ref["image_id"], image.file_name)
         targets = Targets([item.target for item in objects])
-        polygons, tags = targets.polygons, self._tags(ref["ref_id"], objects)
+        tags, boxes = self._tags(ref["ref_id"], objects), tuple(item.box for item in objects)
         for place, sentence in enumerate(ref["sentences"], 1):
             try:
                 name, phrase = self._sentence(ref["ref_id"], sentence)
             except (DataError, BadReferenceError) as error:
                 self._problems.add(f"{where}, sentence {place}", str(error))
                 continue
-            yield Sample(name, path, image.size, Reference(phrase), targets, ref["split"], tags, polygons)
+            yield Sample(
+                name,
+                path,
+                image.size,
+                Reference(phrase),
+                targets,
+                ref["split"],
+                tags,
+                targets.polygons,
+                boxes=boxes,
+            )
 
     def _objects(self, ref: dict[str, Any]) -> list[Object]:
         numbers = ref["ann_id"] if isinstance(ref["ann_id"], list) else [ref["ann_id"]]

@@ -49,8 +49,8 @@ class Ious:
 
     rows: Ints
     values: Floats
-    shared: Ints
-    apart: Ints
+    shared: Floats
+    apart: Floats
 
 
 def ious(predictions: Predictions, protocol: Protocol) -> Ious:
