@@ -131,9 +131,11 @@ class CLIPTextConfig(BaseModel):
 class QuickGELU(nn.Module):
     """z * sigmoid(1.702 z), CLIP's approximation of GELU."""
 
+    scale = 1.702
+
     def forward(self, z: Tensor) -> Tensor:
         """Elementwise."""
-        return z * torch.sigmoid(1.702 * z)
+        return z * torch.sigmoid(self.scale * z)
 
 
 class Block(nn.Module):

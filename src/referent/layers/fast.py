@@ -6,12 +6,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from referent.layers.convolution import coordinates
 from referent.layers.packed import PackedConv, PackedLinear
 from referent.layers.winograd import WinogradConv
 
 # Products of channels and pixels from which Winograd's transforms paid for themselves in trials on two cores of a
 # server CPU; a wrong guess costs speed and nothing else.
 _WINOGRAD_FROM = 128 * 128 * 52 * 52
+
+# References that go through the neck, decoder and projector together: with more, the maps leave the processor's caches
+# (8 at once take 12 % longer each than 4, and twice the memory).
+TOGETHER = 4
 
 
 def conv3(weight: Tensor, bias: Tensor, side: int, dtype: torch.dtype) -> WinogradConv | PackedConv:
@@ -35,6 +40,19 @@ def rows_of(feature_map: Tensor) -> Tensor:
 def map_of(rows: Tensor, height: int, width: int) -> Tensor:
     """(N, h * w, C) -> (N, C, h, w) channels-last, without a copy."""
     return rows.reshape(len(rows), height, width, -1).permute(0, 3, 1, 2)
+
+
+def map_with_coordinates(rows: Tensor, height: int, width: int) -> Tensor:
+    """As `with_coordinates`, from rows: (N, h * w, C) -> (N, C + 2, h, w) channels-last."""
+    grid = coordinates(height, width, like=rows).flatten(1).T.expand(len(rows), -1, -1)
+    return map_of(torch.cat((rows, grid), dim=-1), height, width)
+
+
+def selected(part: Tensor, rows: Tensor) -> Tensor:
+    """The given rows of a tensor; maps, which have four dimensions, come out channels-last."""
+    if part.dim() != 4:
+        return part.index_select(0, rows)
+    return part.permute(0, 2, 3, 1).index_select(0, rows).permute(0, 3, 1, 2)
 
 
 class Norm:
@@ -71,6 +89,15 @@ def folded(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor
     scale, shift = affine(norm)
     weight = convolution.weight.detach() * scale[:, None, None, None]
     return weight, shift if convolution.bias is None else shift + scale * convolution.bias.detach()
+
+
+def folded_block(sequential: nn.Module) -> tuple[Tensor, Tensor]:
+    """The folded weight and bias of a `conv_bn_relu`."""
+    assert isinstance(sequential, nn.Sequential)
+    convolution, norm = sequential[0], sequential[1]
+    assert isinstance(convolution, nn.Conv2d)
+    assert isinstance(norm, nn.BatchNorm2d)
+    return folded(convolution, norm)
 
 
 def affine(norm: nn.BatchNorm1d | nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
