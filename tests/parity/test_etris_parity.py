@@ -8,8 +8,10 @@ import torch
 from recording import TOLERANCE, Recording
 from torch import Tensor
 
+from referent.models.base import SegmentationModel
 from referent.models.etris import ETRIS, ETRISConfig, official
 
+EVALUATIONS = ("eval416", "eval_rect", "eval_wl22")
 PUBLISHED = {"etris_r50": ETRISConfig.r50, "etris_r101": ETRISConfig.r101, "etris_vitb16": ETRISConfig.vitb16}
 
 pytestmark = pytest.mark.slow
@@ -20,12 +22,17 @@ def recording(request: pytest.FixtureRequest) -> Recording:
     return Recording(request.param, ETRIS, official)
 
 
+@pytest.fixture(scope="module")
+def fast(recording: Recording) -> SegmentationModel:
+    return recording.fresh().eval().for_inference()
+
+
 def test_the_configuration_follows_from_the_checkpoint_and_names_go_to_ours_and_back(recording: Recording) -> None:
     assert recording.config == PUBLISHED[recording.meta["model"]]()
     recording.assert_names_go_to_ours_and_back()
 
 
-@pytest.mark.parametrize("case", ["eval416", "eval_rect", "eval_wl22"])
+@pytest.mark.parametrize("case", EVALUATIONS)
 def test_logits_are_those_of_the_official_code(recording: Recording, case: str, monkeypatch: Any) -> None:
     if case not in recording.meta["cases"]:
         pytest.skip("the official ViT takes square pictures only")
@@ -49,6 +56,16 @@ def test_logits_are_those_of_the_official_code(recording: Recording, case: str, 
         handle.remove()
     assert np.abs(logits.numpy() - recording.arrays[f"{case}.logits"]).max() <= TOLERANCE
     recording.assert_taps(case, taps)
+
+
+@pytest.mark.parametrize("case", EVALUATIONS)
+def test_the_inference_form_has_the_logits_of_the_official_code(
+    recording: Recording, fast: SegmentationModel, case: str
+) -> None:
+    if case not in recording.meta["cases"]:
+        pytest.skip("the official ViT takes square pictures only")
+    logits = fast(recording.batch(case)).logits
+    assert np.abs(logits.numpy() - recording.arrays[f"{case}.logits"]).max() <= TOLERANCE
 
 
 def test_a_training_step_has_the_official_loss_gradients_and_statistics(recording: Recording) -> None:

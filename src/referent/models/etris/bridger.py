@@ -81,10 +81,11 @@ class Bridger(nn.Module):
             inside = self.word_norm(inside + previous)
         read_by_pixels = self.pixel_interactor(settled, inside)
         read_by_words = self.word_interactor(self.word_interactor.settle(inside), pixels)
-        back = read_by_pixels.transpose(1, 2).reshape(len(words), -1, *self._met(*feature_map.shape[-2:]))
+        back = read_by_pixels.transpose(1, 2).reshape(len(words), -1, *self.met(*feature_map.shape[-2:]))
         return feature_map + self.zoom_out(back), words + self.words_out(read_by_words), inside
 
-    def _met(self, height: int, width: int) -> tuple[int, int]:
+    def met(self, height: int, width: int) -> tuple[int, int]:
+        """Sides at the common resolution of a map of these sides."""
         if self.way == "shrink":
             return height // self.ratio, width // self.ratio
         return height * self.ratio, width * self.ratio
