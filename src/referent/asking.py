@@ -238,6 +238,16 @@ class AnyLook(ABC):
         self._owner = segmenter
 
     @property
+    def name(self) -> str:
+        """Of the system that has looked."""
+        return self._owner.name
+
+    @property
+    def threshold(self) -> float:
+        """Probability above which a pixel belongs to a mask."""
+        return self._owner.preparation.threshold
+
+    @property
     @abstractmethod
     def nbytes(self) -> int:
         """Memory held: the decoded pictures and their features."""

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from referent.errors import ReferentError
 from referent.layers.packed import bf16_is_native
-from referent.models.base import Batch, SegmentationModel
+from referent.models.base import Batch, Output, SegmentationModel
 
 # References answered in one pass of the model: enough to fill the machine, few enough to bound its memory.
 CHUNK = 16
@@ -85,11 +85,16 @@ class Engine:
             Probabilities (N, 1, h, w) float32, and (N,) float32 that the reference is true of anything, or None for a
             model without a presence head.
         """
-        batch = Batch(encoded.image, tokens.to(self.device), torch.tensor(rows, device=self.device))
-        with torch.inference_mode(), self._precision():
-            output = self.model.answer(encoded.sight, batch)
+        output = self.output(encoded, tokens, rows)
+        with torch.inference_mode():
             presence = None if output.presence is None else output.presence.float().sigmoid()
             return output.logits.float().sigmoid(), presence
+
+    def output(self, encoded: Encoded, tokens: Tensor, rows: Sequence[int]) -> Output:
+        """All that the model says; arguments as in `answer`."""
+        batch = Batch(encoded.image, tokens.to(self.device), torch.tensor(rows, device=self.device))
+        with torch.inference_mode(), self._precision():
+            return self.model.answer(encoded.sight, batch)
 
     def _precision(self) -> torch.autocast:
         return torch.autocast(self.device.type, self.dtype, enabled=self._autocast)

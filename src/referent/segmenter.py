@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from torch import Tensor
 
 from referent import hub, weights, zoo
 from referent.asking import CACHE_BYTES, AnyLook, AnySegmenter, Failure
@@ -20,7 +21,7 @@ from referent.engine import CHUNK, Encoded, Engine, dtype_of
 from referent.errors import WeightsError
 from referent.files import atomic_write
 from referent.grounding import load as grounding
-from referent.models.base import SegmentationModel
+from referent.models.base import Output, SegmentationModel
 from referent.preparation import Preparation
 from referent.reference import Reference
 from referent.segmentation import Segmentation, box_of
@@ -182,6 +183,23 @@ class Look(AnyLook):
     def nbytes(self) -> int:
         """Memory held: the decoded pictures and their features."""
         return self._encoded.nbytes + sum(3 * picture.width * picture.height for picture in self.pictures)
+
+    @property
+    def model(self) -> SegmentationModel:
+        """That has looked."""
+        return self._segmenter.model
+
+    def outputs(self, phrases: Sequence[str]) -> Iterator[Output]:
+        """All that the model says of phrases about the first picture, `CHUNK` a pass: tensors over its own square."""
+        segmenter = self._segmenter
+        for start in range(0, len(phrases), CHUNK):
+            chunk = phrases[start : start + CHUNK]
+            yield segmenter.engine.output(self._encoded, segmenter.preparation.tokens(chunk), [0] * len(chunk))
+
+    def restored_boxes(self, corners: Tensor) -> Tensor:
+        """(T, 4) boxes over the model's square, on the first picture."""
+        picture = self.pictures[0]
+        return self._segmenter.preparation.restore_boxes(corners, (picture.height, picture.width))
 
     def answers(self, questions: Sequence[tuple[int, Reference]]) -> Iterator[Segmentation]:
         """(row of `pictures`, reference) pairs answered in order, `CHUNK` a pass."""

@@ -9,6 +9,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from referent.cli.ablate import ablate
+from referent.cli.classes import classes
 from referent.cli.compare import compare
 from referent.cli.convert import convert
 from referent.cli.data import data
@@ -42,6 +43,7 @@ for verb in (
     train,
     ablate,
     evaluate,
+    classes,
     compare,
     look,
     explain,

@@ -39,7 +39,9 @@ def train(
 
         typer.echo(make_plan(read).describe())
         return
-    import referent.evaluation.run  # noqa: F401  a package updated during a long training must not break its validation
+    # A package updated during a long training must not break its validation.
+    import referent.evaluation.class_tasks
+    import referent.evaluation.run  # noqa: F401
     from referent.training.loop import train as run
 
     outcome = run(read, resume=resume, evaluate=scores)
@@ -54,8 +56,10 @@ def train(
 
 
 def scores(segmenter: Segmenter, dataset: Dataset) -> Mapping[str, float]:
-    """The numbers of protocol `referent`, and AUROC where some phrases are true of nothing."""
+    """The numbers of protocol `referent`, AUROC where some phrases are true of nothing, and those by class where class
+    names are asked."""
     from referent.errors import DataError
+    from referent.evaluation.class_tasks import evaluate_classes
     from referent.evaluation.run import evaluate
 
     result = evaluate(segmenter, dataset, replicates=0)
@@ -63,4 +67,5 @@ def scores(segmenter: Segmenter, dataset: Dataset) -> Mapping[str, float]:
         # A best checkpoint chosen on fewer pictures than another would be chosen by luck.
         raise DataError(f"{result.failed[0].picture}: left out of the validation: {result.failed[0].error}")
     numbers = {**result.scores["referent"].overall.numbers, "AUROC": result.auroc}
-    return {name: interval.value for name, interval in numbers.items() if interval.value is not None}
+    of_phrases = {name: interval.value for name, interval in numbers.items() if interval.value is not None}
+    return {**of_phrases, **(evaluate_classes(segmenter, dataset).numbers() if dataset.classes else {})}
