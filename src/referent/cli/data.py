@@ -72,6 +72,24 @@ def from_cris(
     typer.echo(f"{out}: {count} phrases")
 
 
+@data.command("to-reclip")
+def to_reclip(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DATA", help="Folder of RefCOCO, RefCOCO+, RefCOCOg or RefGTA, or its refs file.")
+    ],
+    out: Annotated[Path, typer.Option(help="The .jsonl file to write.")],
+    split: Annotated[str, typer.Option(help="Which part of the data.")] = "val",
+) -> None:
+    """Write the expressions of a published data set as ReCLIP's official code reads them; its own files are gone."""
+    from referent.cli.writable import check_writable
+    from referent.data.published.reclip_lines import write_reclip_lines
+
+    check_writable([out])
+    written = write_reclip_lines(folder, split, out)
+    nothing = f"; left out: {written.nothing}, true of nothing" if written.nothing else ""
+    typer.echo(f"{out}: objects: {written.objects}, expressions: {written.expressions}{nothing}")
+
+
 def _show(console: Console, finding: Finding) -> None:
     title = f" ({finding.source.title})" if finding.source else ""
     console.print(f"{finding.path}{title}")

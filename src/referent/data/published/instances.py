@@ -61,6 +61,16 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class Boxed:
+    """An annotation of the file without its mask."""
+
+    id: int
+    box: ExactBox
+    category_id: int
+    crowd: bool
+
+
+@dataclass(frozen=True)
 class Object:
     """An annotation of the file.
 
@@ -111,6 +121,13 @@ class Instances:
     def _alike(self) -> Counter[tuple[int, int]]:
         return Counter((one.image_id, one.category_id) for one in self._annotations.values() if not one.iscrowd)
 
+    @cached_property
+    def _by_image(self) -> dict[int, list[_Annotation]]:
+        found: dict[int, list[_Annotation]] = {}
+        for one in self._annotations.values():
+            found.setdefault(one.image_id, []).append(one)
+        return found
+
     def picture(self, image_id: Any) -> Picture:
         """The picture of this id.
 
@@ -139,15 +156,35 @@ class Instances:
             raise DataError(f"`ann_id` {annotation_id} is of image {found.image_id}, the ref of image {image_id}")
         return found
 
+    def boxes(self, image_id: int) -> list[Boxed]:
+        """All annotations of a picture that have a box, in the file's order; masks are not read.
+
+        Raises:
+            DataError: a `bbox` that is none.
+        """
+        found = []
+        for one in self._by_image.get(image_id, []):
+            try:
+                box = _box(one)
+            except DataError as error:
+                raise DataError(f"{self.path.name}: annotation {one.id}: {error}") from None
+            if box is not None:
+                found.append(Boxed(one.id, box, one.category_id, bool(one.iscrowd)))
+        return found
+
     def _read(self, one: _Annotation) -> Object:
         size = self.picture(one.image_id).size
         try:
-            box = read_box(msgspec.json.decode(one.bbox) if one.bbox else None)
+            box = _box(one)
             target = _filled(box, size) if self.boxes_only else _mask(one.segmentation, size)
         except (BadMaskError, DataError, msgspec.MsgspecError) as error:
             raise DataError(f"{self.path.name}: annotation {one.id}: {error}") from None
         alike = self._alike[one.image_id, one.category_id]
         return Object(one.image_id, target, box, self._categories.get(one.category_id), alike, bool(one.iscrowd))
+
+
+def _box(one: _Annotation) -> ExactBox | None:
+    return read_box(msgspec.json.decode(one.bbox) if one.bbox else None)
 
 
 def _mask(value: msgspec.Raw, size: tuple[int, int]) -> Outline | Region:

@@ -58,6 +58,19 @@ def read_refer(
         DataError: a file is missing, damaged, or of another kind; there is no such split; or, unless skipped, the list
             of all that is wrong with its refs.
     """
+    chosen, instances = open_refs(file, split)
+    problems = Problems(file, on_problem)
+    reader = _Refs(instances, pictures, wording, problems)
+    samples = [sample for ref in chosen for sample in reader.samples(ref)]
+    return Dataset(f"{file.resolve().parent.name}/{file.name}", samples, problems.settle())
+
+
+def open_refs(file: Path, split: str | None) -> tuple[list[dict[str, Any]], Instances]:
+    """The refs of a split as they stand, and the objects that they are about; see `read_refer`.
+
+    Raises:
+        DataError: a file is missing, damaged, or of another kind; there is no such split.
+    """
     refs = _read_refs(file)
     splits = dict.fromkeys(ref["split"] for ref in refs)
     chosen = [ref for ref in refs if split is None or _belongs(ref["split"], split)]
@@ -72,10 +85,7 @@ def read_refer(
     instances = Instances(instances_path)
     if chosen and not any(ref["image_id"] in instances for ref in chosen):
         raise DataError(f"{instances_path}: holds none of the pictures that {file.name} is about: of another data set?")
-    problems = Problems(file, on_problem)
-    reader = _Refs(instances, pictures, wording, problems)
-    samples = [sample for ref in chosen for sample in reader.samples(ref)]
-    return Dataset(f"{file.resolve().parent.name}/{file.name}", samples, problems.settle())
+    return chosen, instances
 
 
 class _Refs:
@@ -116,12 +126,7 @@ class _Refs:
             )
 
     def _objects(self, ref: dict[str, Any]) -> list[Object]:
-        numbers = ref["ann_id"] if isinstance(ref["ann_id"], list) else [ref["ann_id"]]
-        if numbers == [NO_OBJECT] or ref.get("source") == "zero":
-            return []
-        if not numbers:
-            raise DataError(f"`ann_id`: expected an id or a list of them ([{NO_OBJECT}]: true of nothing), found []")
-        found = [self._instances.object(number, ref["image_id"]) for number in dict.fromkeys(numbers)]
+        found = [self._instances.object(number, ref["image_id"]) for number in target_ids(ref)]
         # As ReLA's loader: a crowd among several objects is none of them.
         return [item for item in found if not item.crowd] or found
 
@@ -149,6 +154,20 @@ class _Refs:
         if objects and self._instances.boxes_only:
             tags["truth"] = "box"
         return tags
+
+
+def target_ids(ref: dict[str, Any]) -> list[Any]:
+    """The annotations that a ref means, each once; empty for a ref that is true of nothing.
+
+    Raises:
+        DataError: it names none and does not say so.
+    """
+    numbers = ref["ann_id"] if isinstance(ref["ann_id"], list) else [ref["ann_id"]]
+    if numbers == [NO_OBJECT] or ref.get("source") == "zero":
+        return []
+    if not numbers:
+        raise DataError(f"`ann_id`: expected an id or a list of them ([{NO_OBJECT}]: true of nothing), found []")
+    return list(dict.fromkeys(numbers))
 
 
 def _read_refs(file: Path) -> list[dict[str, Any]]:
