@@ -80,6 +80,24 @@ def _magnet() -> Family:
     return Family(MagNetConfig, MagNet, official, squashed, ("model", ""))
 
 
+def _unirefpp() -> Family:
+    from referent.models.unirefpp import official
+    from referent.models.unirefpp.config import UniRefConfig
+    from referent.models.unirefpp.model import UniRef
+
+    shortest = {
+        "size": 800,
+        "longest": 1333,
+        "fit": "shortest",
+        "mean": (0.485, 0.456, 0.406),
+        "std": (0.229, 0.224, 0.225),
+        "context_length": 77,
+        "tokenizer": "bert",
+        "threshold": 0.5,
+    }
+    return Family(UniRefConfig, UniRef, official, shortest, ("model", ""))
+
+
 class _Families(Mapping[str, Family]):
     def __init__(self, **loaders: Callable[[], Family]) -> None:
         self._loaders = loaders
@@ -97,7 +115,7 @@ class _Families(Mapping[str, Family]):
 COMPOSED = frozenset({"reclip"})
 """Families without weights of their own."""
 
-FAMILIES: Mapping[str, Family] = _Families(cris=_cris, etris=_etris, magnet=_magnet)
+FAMILIES: Mapping[str, Family] = _Families(cris=_cris, etris=_etris, magnet=_magnet, unirefpp=_unirefpp)
 
 
 @dataclass(frozen=True)
@@ -195,7 +213,7 @@ ROWS: Mapping[str, Row] = {
             licence="Apache-2.0",
             origin="in the package, trained by this project",
             packaged="cris-pocket.safetensors",
-            sha256="351463b16fa7608886617f89ae2f69820edee10bd6d8cfd71a6683a038abdb33",
+            sha256="072b8d764df6f2f05361e2feaa87179e533a68f2197a4dfb8d9e714c95d1d349",
             card="src/referent/pocket/cris-pocket.md",
         ),
         Row(
