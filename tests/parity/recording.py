@@ -108,6 +108,13 @@ class Recording:
             ), name
 
 
+def brief(tensor: Tensor) -> np.ndarray:
+    """Norm, mean and 64 evenly spaced entries."""
+    flat = tensor.detach().double().flatten()
+    places = torch.arange(64, dtype=torch.float64) * ((flat.numel() - 1) / 63)
+    return torch.cat([flat.norm()[None], flat.mean()[None], flat[places.round().long()]]).numpy()
+
+
 def briefly(tensor: Tensor, count: int) -> tuple[float, float, Tensor]:
     flat = tensor.detach().double().flatten()
     places = torch.linspace(0, flat.numel() - 1, count).round().long()

@@ -11,6 +11,7 @@ import pytest
 import seeded
 import seeded_magnet
 import torch
+from recording import brief
 from seeded_magnet import GATES, GOLDEN_TOKENS
 from torch import Tensor
 
@@ -101,13 +102,6 @@ def batch_of(case: str) -> Batch:
         for row, words in enumerate(about["words"])
     ]
     return Batch.paired(torch.stack(image), torch.stack(tokens))
-
-
-def brief(tensor: Tensor) -> np.ndarray:
-    """Norm, mean and 64 evenly spaced entries."""
-    flat = tensor.detach().double().flatten()
-    places = torch.arange(64, dtype=torch.float64) * ((flat.numel() - 1) / 63)
-    return torch.cat([flat.norm()[None], flat.mean()[None], flat[places.round().long()]]).numpy()
 
 
 def off(found: Tensor, name: str) -> float:

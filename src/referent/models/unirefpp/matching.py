@@ -55,9 +55,11 @@ def sim_ota(scores: Tensor, boxes: Tensor, objects: Objects) -> Match:
     Args:
         scores: (Q, K) logits.
         boxes: (Q, 4) as those of `objects`.
-        objects: G of them; at least as many queries.
+        objects: G of them, or none; at least as many queries.
     """
     count = len(objects.labels)
+    if not count:
+        return Match(objects.labels, objects.labels)
     iou, generalised = overlaps(corners(boxes)[:, None], corners(objects.boxes))
     in_box = _inside(boxes, corners(objects.boxes))
     middle = objects.boxes[:, :2]
