@@ -11,6 +11,7 @@ from referent.encoders.build import ImageEncoderConfig
 from referent.encoders.clip import CLIPResNetConfig, CLIPTextConfig, CLIPViTConfig
 from referent.layers.decoder import DecoderConfig
 from referent.layers.projector import ProjectorConfig
+from referent.models.etris.variants.detection import BoxHeadConfig
 
 _FROZEN = ConfigDict(extra="forbid", frozen=True)
 
@@ -90,6 +91,8 @@ class ETRISConfig(BaseModel):
         bridger, neck, projector: see there.
         decoder: the global alignment; None sends the neck's map to the projector as it is.
         presence: a head that says whether the phrase is true of anything in the picture; ours, not the paper's.
+        label: a head that says which of several names is a picture's; our reading of the appendix's classification.
+        boxes: a pyramid and a head for boxes of single objects; our reading of the appendix's detection.
         tuning: what of the encoders is trained. "faithful": the positional tables, as the released code does (the
             paper says nothing); "economical": nothing, so that nothing is back-propagated below the first Bridger;
             "full": all of it, which is what the paper compares with.
@@ -106,6 +109,8 @@ class ETRISConfig(BaseModel):
     decoder: DecoderConfig | None = DecoderConfig(feedforward=512)
     projector: ProjectorConfig = ProjectorConfig()
     presence: bool = False
+    label: bool = False
+    boxes: BoxHeadConfig | None = None
     tuning: Literal["faithful", "economical", "full"] = "faithful"
     statistics: Literal["drifting", "frozen"] = "drifting"
 
@@ -131,6 +136,11 @@ class ETRISConfig(BaseModel):
             raise ValueError(
                 "projector.detail: takes the maps of the neck's first stage and of the one before it, at strides 8 "
                 "and 4 and before any Bridger; here there are none"
+            )
+        if self.boxes is not None and first > fine:
+            raise ValueError(
+                f"boxes: the pyramid takes bridged maps of the neck's stages {self.neck.stages}; here the first Bridger"
+                f" stands after stage {first}" + (" (there is none)" if not self.bridger.places else "")
             )
         return self
 

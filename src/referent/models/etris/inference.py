@@ -107,6 +107,7 @@ class ETRISInference(InferenceForm, Steps):
                 for factor, block in zip((2, 4), model.detail, strict=True)
             ]
         self.presence = model.presence and _in_float32(model.presence)
+        self.label = self.boxes = None
 
     @torch.inference_mode()
     def look_at(self, image: Tensor) -> tuple[Tensor, ...]:

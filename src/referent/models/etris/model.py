@@ -19,6 +19,9 @@ from referent.models.etris.bridger import Bridger
 from referent.models.etris.config import ETRISConfig
 from referent.models.etris.neck import Neck
 from referent.models.etris.steps import Steps
+from referent.models.etris.variants.box_losses import box_losses
+from referent.models.etris.variants.classification import LabelHead, label_loss
+from referent.models.etris.variants.detection import BoxHead
 from referent.models.etris.zoom import Way
 
 # The released code trains every parameter of CLIP of this name, and no other.
@@ -69,6 +72,18 @@ class ETRIS(Steps):
             else None
         )
         self.presence = PresenceHead(width, state_width) if config.presence else None
+        self.label = LabelHead(width, state_width) if config.label else None
+        self.boxes = (
+            BoxHead(
+                config.boxes,
+                tuple(encoder.channels[stage] for stage in config.neck.stages),
+                tuple(encoder.strides[stage] for stage in config.neck.stages),
+                state_width,
+            )
+            if config.boxes is not None
+            else None
+        )
+        self.gives_labels, self.gives_boxes = config.label, config.boxes is not None
         self._freeze()
 
     def _zoom(self, encoder: ImageEncoder, stage: int) -> tuple[Way, int]:
@@ -87,16 +102,25 @@ class ETRIS(Steps):
                 parameter.requires_grad_(trained)
 
     def for_inference(self, dtype: torch.dtype = torch.float32, size: int = 416) -> SegmentationModel:
-        """The same function in fewer operations, for answering on a CPU: see `ETRISInference`.
+        """The same function in fewer operations, for answering on a CPU: see `ETRISInference`. A model with
+        labels or boxes has no such form.
 
         Args:
             dtype: float32 (logits equal up to rounding) or bfloat16 (faster, less exact). Not to be run under autocast.
             size: side of the pictures for which the algorithms are chosen.
         """
+        if self.label is not None or self.boxes is not None:
+            return self
         from referent.models.etris.inference import ETRISInference  # it imports this file
 
         return ETRISInference(self, dtype, size)
 
     def losses(self, batch: Batch, output: Output) -> dict[str, Tensor]:
-        """`text_to_pixel` (the paper's), `dice`, and `presence` where the head exists: see `layers/losses.py`."""
-        return mask_losses(output.logits, output.presence, batch.target)
+        """`text_to_pixel` (the paper's), `dice`, and where the heads exist `presence` (`layers/losses.py`), `label`,
+        and `box_score`, `box`, `box_centre` (see `variants/`)."""
+        named = mask_losses(output.logits, output.presence, batch.target)
+        if output.label is not None:
+            named["label"] = label_loss(output.label, batch.picture, batch.target)
+        if output.boxes is not None:
+            named |= box_losses(output.boxes, batch.boxes)
+        return named

@@ -78,13 +78,15 @@ def table(config: ETRISConfig) -> list[Row]:
         or not (config.bridger.zoom_in and config.bridger.zoom_out and config.neck.hierarchical)
         or config.decoder is None
         or config.presence
+        or config.label
+        or config.boxes is not None
         or config.projector.detail
         or config.text.reduced
         or config.text.width != config.neck.width
     ):
         raise WeightsError(
             "the official ETRIS has a CLIP, three Bridgers with learned zooming, both alignments, the whole "
-            "vocabulary, words as wide as the neck, and neither detail nor a presence head; this model differs"
+            "vocabulary, words as wide as the neck, and no detail and no heads of ours; this model differs"
         )
     return [
         *prefixed(image_rows(config.image), ours="image_encoder.", theirs="backbone."),

@@ -18,8 +18,8 @@ class Steps(SegmentationModel):
 
     Attributes:
         config: which encoders, where the Bridgers stand.
-        image_encoder, text_encoder, bridgers, neck, decoder, projector, detail, presence: the parts, called as those
-            of `ETRIS` are.
+        image_encoder, text_encoder, bridgers, neck, decoder, projector, detail, presence, label, boxes: the parts,
+            called as those of `ETRIS` are.
     """
 
     config: ETRISConfig
@@ -31,6 +31,8 @@ class Steps(SegmentationModel):
     projector: Any
     detail: Any
     presence: Any
+    label: Any
+    boxes: Any
 
     def look_at(self, image: Tensor) -> tuple[Tensor, ...]:
         """Everything that no phrase enters: the stages up to the first Bridger, and that Bridger's view of the picture.
@@ -78,22 +80,26 @@ class Steps(SegmentationModel):
         detail = None
         if self.detail is not None:
             detail, rows = (rows[0], rows[1]), rows[2:]
-        read = self._fuse(reading, rows, maps) if self.config.bridger.places else reading
+        bridged: list[Tensor] | None = [] if self.boxes is not None else None
+        read = self._fuse(reading, rows, maps, bridged) if self.config.bridger.places else reading
         words, state = self.text_encoder.finish(read, tokens)
         aligned = self.neck(maps, state)
         if self.decoder is not None:
             aligned = self.decoder(aligned, words, tokens != 0)
         logits = self.projector(aligned, state, detail)
         presence = self.presence(aligned, state, logits) if self.presence is not None else None
-        return Output(logits, presence)
+        label = self.label(aligned, state) if self.label is not None else None
+        boxes = self.boxes(bridged, state) if self.boxes is not None else None
+        return Output(logits, presence, label=label, boxes=boxes)
 
-    def _fuse(self, reading: Any, rows: list[Tensor], maps: list[Tensor]) -> Any:
+    def _fuse(self, reading: Any, rows: list[Tensor], maps: list[Tensor], bridged: list[Tensor] | None) -> Any:
         """Both encoders from the first Bridger on, in step.
 
         Args:
             reading: the text encoder's flow at the first Bridger.
             rows: the first Bridger's view of the picture and the image encoder's flow, one row a phrase.
             maps: gets the neck's maps of the stages from here on.
+            bridged: gets the same maps before the neck's projection, where it is asked for.
 
         Returns:
             The text encoder's flow after its last layer.
@@ -114,7 +120,7 @@ class Steps(SegmentationModel):
                     pixels, settled = bridger.look(feature_map, pixels)
                 feature_map, words, inside = bridger(feature_map, words, (pixels, settled), inside)
                 flow, reading = encoder.put_map(flow, feature_map), text.put_words(reading, words)
-            self._take(number, flow, maps)
+            self._take(number, flow, maps, bridged)
         return self._read(reading, done)
 
     def _read(self, reading: Any, start: int, stop: int | None = None) -> Any:
@@ -123,13 +129,15 @@ class Steps(SegmentationModel):
             reading = layer(reading)
         return reading
 
-    def _take(self, number: int, flow: Any, maps: list[Tensor]) -> None:
-        """Adds stage `number`'s map to what the neck gets, where it wants it."""
+    def _take(self, number: int, flow: Any, maps: list[Tensor], bridged: list[Tensor] | None = None) -> None:
+        """Adds stage `number`'s map to what the neck gets, where it wants it, and to `bridged` as it is."""
         encoder, stages = self.image_encoder, self.config.neck.stages
         if number in stages:
             last = number == len(encoder.stages) - 1
             feature_map = encoder.finish(flow) if last else encoder.get_map(flow)
             maps.append(self.neck.project(stages.index(number), feature_map))
+            if bridged is not None:
+                bridged.append(feature_map)
 
     @property
     def _first(self) -> int:
