@@ -97,6 +97,16 @@ def read_header(path: Path) -> Header:
     return header
 
 
+def is_ours(path: Path) -> bool:
+    """Whether a safetensors file has referent's header.
+
+    Raises:
+        WeightsError: missing, not safetensors, or truncated.
+    """
+    with _opened(path) as stream:
+        return KEY in (stream.metadata() or {})
+
+
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """All tensors of any safetensors file, in the dtypes of the file, on the CPU.
 

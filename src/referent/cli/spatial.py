@@ -82,13 +82,13 @@ def spatial(
 
 def _matcher(name: str, place: torch.device) -> Matcher:
     from referent import zoo
-    from referent.encoders.clip_pair import CLIPPair
+    from referent.encoders.clip_pocket import open_clip
     from referent.evaluation.spatial import whole_picture
     from referent.grounding.config import read_config
     from referent.grounding.features import ProposalEncoder
 
     sources = read_config(zoo.find(name)).clips if zoo.is_system(name) else (name,)
-    pairs = [CLIPPair.read(source).to(place) for source in sources]
+    pairs = [open_clip(source).to(place) for source in sources]
     return whole_picture(ProposalEncoder(pairs, ("crop",), device=place))
 
 

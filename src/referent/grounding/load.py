@@ -8,7 +8,9 @@ import torch
 
 from referent import zoo
 from referent.encoders.clip_pair import CLIPPair
+from referent.encoders.clip_pocket import open_clip
 from referent.engine import device_of, dtype_of
+from referent.errors import DataError
 from referent.grounding.config import NEED_A_PARSER, GroundingConfig, read_config
 from referent.grounding.proposals.base import ProposalSource
 from referent.grounding.proposals.sam import Sam
@@ -37,7 +39,10 @@ def put_together(
     parser = open_parser(config.parser) if config.method in NEED_A_PARSER else None
     sam = Sam(config.sam, place.device) if config.sam else None
     source = open_proposals(config, sam, place.device)
-    clips = [CLIPPair.read(name).to(place.device) for name in config.clips]
+    clips = [open_clip(name).to(place.device) for name in config.clips]
+    without_maps = [clip.name for clip in clips if not isinstance(clip, CLIPPair)]
+    if config.method == "gradcam" and without_maps:
+        raise DataError(f"{config.name}: method gradcam needs CLIPs with attention, found {', '.join(without_maps)}")
     return GroundingSegmenter(config, clips, place, source, parser, sam)
 
 

@@ -15,6 +15,7 @@ from torch import nn
 
 from referent.asking import CACHE_BYTES, AnyLook, AnySegmenter
 from referent.encoders.clip_pair import CLIPPair
+from referent.encoders.clip_pocket import CLIPPocket
 from referent.grounding.config import NEED_A_PARSER, GroundingConfig
 from referent.grounding.feature_cache import FeatureCache, digest_of
 from referent.grounding.features import ProposalEncoder
@@ -49,7 +50,7 @@ class GroundingSegmenter(AnySegmenter):
 
     Args:
         config: method and settings.
-        clips: on `place.device`.
+        clips: on `place.device`; of the published kinds for method "gradcam".
         place: device and precision.
         source: of proposals.
         parser: of expressions; None for methods that need none.
@@ -60,7 +61,7 @@ class GroundingSegmenter(AnySegmenter):
     def __init__(
         self,
         config: GroundingConfig,
-        clips: Sequence[CLIPPair],
+        clips: Sequence[CLIPPair | CLIPPocket],
         place: Place,
         source: ProposalSource,
         parser: Parser | None = None,
@@ -118,7 +119,8 @@ class GroundingSegmenter(AnySegmenter):
         match self.config.method:
             case "gradcam":
                 vectors = self.scorer.text_vectors
-                return GradCamPicture(self.clips, vectors, picture, proposals.boxes, self.config.alpha)
+                clips = [clip for clip in self.clips if isinstance(clip, CLIPPair)]
+                return GradCamPicture(clips, vectors, picture, proposals.boxes, self.config.alpha)
             case "random":
                 return lambda text: _drawn(len(proposals), self.config.seed, text, picture)
             case _:
