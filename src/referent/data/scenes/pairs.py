@@ -1,6 +1,6 @@
 """Pairs of texts and pairs of pictures of which one is right: ReCLIP's experiment on spatial relations.
 
-Section 2.3 of the paper asks on CLEVR whether CLIP tells "left of" from "right of". Here as there every scene shows two
+The paper (table 1) asks on CLEVR whether CLIP tells "left of" from "right of". Here as there every scene shows two
 things, and every type of scene (which two colours and shapes) is used once.
 """
 
