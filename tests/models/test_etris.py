@@ -173,6 +173,46 @@ def test_nothing_is_back_propagated_below_the_lowest_trained_tensor() -> None:
     assert [name for name, has in none.items() if not has] == ["stem", "stage 0", "text 0"]
 
 
+def kept(model: ETRIS, batch: Batch) -> dict[str, int]:
+    """For each part of the encoders, how many tensors autograd keeps of it."""
+    counts: dict[str, int] = {}
+    total = 0
+
+    def count(tensor: torch.Tensor) -> torch.Tensor:
+        nonlocal total
+        total += 1
+        return tensor
+
+    def starts(name: str) -> Any:
+        return lambda *_: counts.__setitem__(name, total)
+
+    def ends(name: str) -> Any:
+        return lambda *_: counts.__setitem__(name, total - counts[name])
+
+    encoders = {"stem": model.image_encoder.stem}
+    encoders |= {f"stage {number}": stage for number, stage in enumerate(model.image_encoder.stages)}
+    encoders |= {f"text {number}": layer for number, layer in enumerate(model.text_encoder.layers)}
+    for name, module in encoders.items():
+        module.register_forward_pre_hook(starts(name))
+        module.register_forward_hook(ends(name))
+    with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
+        model.train()(batch)
+    return counts
+
+
+@pytest.mark.parametrize(
+    ("tuning", "nothing_of"),
+    [
+        ("faithful", ["stem", "stage 0", "stage 1"]),
+        ("economical", ["stem", "stage 0", "stage 1", "text 0"]),
+        ("full", []),
+    ],
+)
+def test_nothing_is_kept_in_memory_below_the_lowest_trained_tensor(tuning: Any, nothing_of: list[str]) -> None:
+    counts = kept(ETRIS(narrow(tuning=tuning)), TestETRIS().batch())
+    assert [name for name, count in counts.items() if count == 0] == nothing_of
+
+
 @pytest.mark.parametrize("name", ["resnet", "plain zoom, economical"])
 def test_statistics_of_frozen_batch_norms_drift_or_stay_as_configured(name: str) -> None:
     model = tiny(name)

@@ -1,0 +1,68 @@
+"""The benchmarks' published order of computation gives the answers that ours gives."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from referent.models.base import Batch
+from referent.models.cris import CRIS
+from referent.models.etris import ETRIS, ETRISConfig
+from referent.training.optimiser import training_mode
+
+from .test_cris import TestCRIS as CRISCases
+from .test_etris import TestETRIS as ETRISCases
+from .test_etris import narrow
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+
+
+@pytest.fixture(autouse=True)
+def scripts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+
+
+@pytest.mark.parametrize("name", ["resnet", "vit"])
+def test_etris_in_the_published_order_answers_the_same(name: str) -> None:
+    from etris_published import published  # type: ignore[import-not-found]
+
+    model, batch = ETRISCases().model(name).eval(), ETRISCases().batch(2, 3)
+    with torch.no_grad():
+        assert torch.allclose(published(model)(batch).logits, model(batch).logits, atol=1e-4)
+
+
+def test_cris_in_the_published_order_answers_the_same() -> None:
+    from cris_speed import published  # type: ignore[import-not-found]
+
+    config = CRISCases.configurations["resnet"]
+    words = config.text.model_copy(update={"width": config.neck.channels[1]})  # as wide as pixels, as published
+    model, batch = CRIS(config.model_copy(update={"text": words})).eval(), CRISCases().batch(2, 3)
+    with torch.no_grad():
+        assert torch.allclose(published(model)(batch).logits, model(batch).logits, atol=1e-4)
+
+
+def test_the_published_order_has_the_same_gradients() -> None:
+    from etris_published import published
+
+    model: ETRIS = ETRISCases().model("resnet").eval()  # without dropout
+    batch = ETRISCases().batch()
+    found = {}
+    for name, form in (("ours", model), ("published", published(model))):
+        sum(form.losses(batch, form(batch)).values()).backward()  # type: ignore[union-attr]
+        found[name] = form.text_encoder.positions.grad
+        assert form.text_encoder.layers[0].mlp[0].weight.grad is None
+    assert torch.allclose(found["ours"], found["published"], atol=1e-5)
+
+
+def test_an_economical_training_keeps_less_than_a_faithful_one_and_that_less_than_a_full_one() -> None:
+    from training_economy import kept_for_backward  # type: ignore[import-not-found]
+
+    batch, sizes = ETRISCases().batch(), []
+    for tuning in ("economical", "faithful", "full"):
+        model = ETRIS(ETRISConfig.model_validate({**narrow().model_dump(), "tuning": tuning}))
+        training_mode(model)
+        with kept_for_backward(model) as kept:
+            logits = model(Batch.paired(batch.image, batch.tokens)).logits
+        assert logits.requires_grad
+        sizes.append(sum(kept.values()))
+    assert sizes == sorted(set(sizes))
