@@ -125,7 +125,7 @@ class AnySegmenter(ABC):
         Raises:
             PictureError: the picture cannot be used.
         """
-        key = _file_key(picture)
+        key = file_key(picture)
         look = self._looks.get(key) if key else None
         if look is None:
             image = read_picture(picture)
@@ -279,7 +279,7 @@ def _unpaired(pictures: int | str, references: int | str) -> BadReferenceError:
     return BadReferenceError(f"references: expected one entry a picture, found {references} for {pictures} pictures")
 
 
-def _file_key(source: PictureSource) -> tuple[str, int, int] | None:
+def file_key(source: PictureSource) -> tuple[str, int, int] | None:
     """What a file must still be for its features to be those of its content; None for anything but a file."""
     if not isinstance(source, (str, Path)):
         return None

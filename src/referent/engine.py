@@ -11,7 +11,7 @@ from torch import Tensor
 
 from referent.errors import ReferentError
 from referent.layers.packed import bf16_is_native
-from referent.models.base import Batch, Output, SegmentationModel
+from referent.models.base import Batch, Output, SegmentationModel, Studied
 
 # References answered in one pass of the model: enough to fill the machine, few enough to bound its memory.
 CHUNK = 16
@@ -73,26 +73,35 @@ class Engine:
         with torch.inference_mode(), self._precision():
             return Encoded(image, self.model.look_at(image))
 
-    def answer(self, encoded: Encoded, tokens: Tensor, rows: Sequence[int]) -> tuple[Tensor, Tensor | None]:
+    def study(self, image: Tensor, mask: Tensor) -> tuple[Tensor, ...]:
+        """One example, (3, H, W) and (1, H, W), to what the model makes of it."""
+        with torch.inference_mode(), self._precision():
+            return self.model.study(image[None].to(self.device), mask[None].to(self.device))
+
+    def answer(
+        self, encoded: Encoded, tokens: Tensor, rows: Sequence[int], examples: Studied | None = None
+    ) -> tuple[Tensor, Tensor | None]:
         """At most `CHUNK` references in one pass.
 
         Args:
             encoded: B pictures.
             tokens: (N, L) int64.
             rows: N rows of `encoded`, the picture that each reference is about.
+            examples: of the N references, as `study` returned them.
 
         Returns:
             Probabilities (N, 1, h, w) float32, and (N,) float32 that the reference is true of anything, or None for a
             model without a presence head.
         """
-        output = self.output(encoded, tokens, rows)
+        output = self.output(encoded, tokens, rows, examples)
         with torch.inference_mode():
             presence = None if output.presence is None else output.presence.float().sigmoid()
             return output.logits.float().sigmoid(), presence
 
-    def output(self, encoded: Encoded, tokens: Tensor, rows: Sequence[int]) -> Output:
+    def output(self, encoded: Encoded, tokens: Tensor, rows: Sequence[int], examples: Studied | None = None) -> Output:
         """All that the model says; arguments as in `answer`."""
-        batch = Batch(encoded.image, tokens.to(self.device), torch.tensor(rows, device=self.device))
+        about = torch.tensor(rows, device=self.device)
+        batch = Batch(encoded.image, tokens, about, examples=examples).to(self.device)
         with torch.inference_mode(), self._precision():
             return self.model.answer(encoded.sight, batch)
 

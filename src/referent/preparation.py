@@ -13,14 +13,13 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor
 
 from referent.data.letterbox import Letterbox
+from referent.data.shortest import Shortest
 from referent.data.squash import Squash
 
 if TYPE_CHECKING:
     from PIL import Image
 
     from referent.encoders.tokenizers import Tokenizer
-
-_FITS: dict[str, type[Letterbox] | type[Squash]] = {"letterbox": Letterbox, "squash": Squash}
 
 _Grey = Annotated[int, Field(ge=0, le=255)]
 _Spread = Annotated[float, Field(gt=0)]
@@ -30,9 +29,10 @@ class Preparation(BaseModel):
     """How a model wants its pictures and phrases. The defaults are the published CRIS for RefCOCO.
 
     Attributes:
-        size: side of the square that the model sees, in pixels.
+        size: side of the square that the model sees, in pixels; with "shortest", of the picture's shortest side.
         fit: how the picture gets into the square: "letterbox" keeps its proportions and leaves a border, "squash" fills
-            the square.
+            the square. With "shortest" there is no square: the picture keeps its proportions and has no border.
+        longest: with "shortest", which the picture's longest side may not pass; None otherwise.
         mean, std: of the RGB channels in [0, 1]; CLIP's.
         border: RGB around a letterboxed picture; CLIP's mean in grey levels.
         context_length: tokens a phrase, start and end included; longer phrases are cut (CRIS on RefCOCOg: 22).
@@ -44,7 +44,8 @@ class Preparation(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     size: int = Field(416, gt=0)
-    fit: Literal["letterbox", "squash"] = "letterbox"
+    fit: Literal["letterbox", "squash", "shortest"] = "letterbox"
+    longest: int | None = Field(default=None, gt=0)
     mean: tuple[float, float, float] = (0.48145466, 0.4578275, 0.40821073)
     std: tuple[_Spread, _Spread, _Spread] = (0.26862954, 0.26130258, 0.27577711)
     border: tuple[_Grey, _Grey, _Grey] = (123, 117, 104)
@@ -59,20 +60,26 @@ class Preparation(BaseModel):
             raise ValueError('vocabulary: expected one with tokenizer "bert", and none with "clip"')
         return self
 
+    @model_validator(mode="after")
+    def _longest_of_shortest(self) -> Preparation:
+        if (self.longest is not None) != (self.fit == "shortest"):
+            raise ValueError(f'longest: expected one with fit "shortest" only, found {self.longest} with "{self.fit}"')
+        return self
+
     @property
     def geometry(self) -> str:
         """How a picture is fitted to the model, in the words in which evaluation protocols name it."""
-        return f"{self.fit} {self.size}"
+        return f"{self.fit} {self.size}" if self.longest is None else f"{self.fit} {self.size}/{self.longest}"
 
     def picture(self, picture: Image.Image) -> Tensor:
-        """An RGB picture to (3, size, size) float32, normalised."""
+        """An RGB picture to (3, size, size) float32, normalised; with "shortest", (3, h, w)."""
         pixels = np.asarray(picture)
         fitted = self._fitted((pixels.shape[0], pixels.shape[1])).picture(pixels, self.border)
         mean, std = (torch.tensor(values)[:, None, None] for values in (self.mean, self.std))
         return (fitted / (255 * std)).sub_(mean / std)
 
     def mask(self, mask: NDArray[np.bool_]) -> Tensor:
-        """(H, W) bool to (1, size, size) float32 in [0, 1], 0 around the picture."""
+        """(H, W) bool to (1, size, size) float32 in [0, 1], 0 around the picture; with "shortest", (1, h, w)."""
         return self._fitted((mask.shape[0], mask.shape[1])).mask(mask)[None]
 
     def boxes(self, corners: Tensor, original_size: tuple[int, int]) -> Tensor:
@@ -118,5 +125,7 @@ class Preparation(BaseModel):
 
         return ClipTokenizer() if self.vocabulary is None else BertTokenizer(self.vocabulary)
 
-    def _fitted(self, original_size: tuple[int, int]) -> Letterbox | Squash:
-        return _FITS[self.fit](original_size, self.size)
+    def _fitted(self, original_size: tuple[int, int]) -> Letterbox | Squash | Shortest:
+        if self.longest is not None:
+            return Shortest(original_size, self.size, self.longest)
+        return (Letterbox if self.fit == "letterbox" else Squash)(original_size, self.size)

@@ -16,14 +16,16 @@ from PIL import Image
 from torch import Tensor
 
 from referent import hub, weights, zoo
-from referent.asking import CACHE_BYTES, AnyLook, AnySegmenter, Failure
+from referent.asking import CACHE_BYTES, AnyLook, AnySegmenter, Failure, file_key
+from referent.caching import ByteBoundCache
 from referent.engine import CHUNK, Encoded, Engine, dtype_of
-from referent.errors import WeightsError
+from referent.errors import BadReferenceError, WeightsError
 from referent.files import atomic_write
 from referent.grounding import load as grounding
-from referent.models.base import Output, SegmentationModel
+from referent.models.base import Output, SegmentationModel, Studied
+from referent.picture import read_mask, read_picture
 from referent.preparation import Preparation
-from referent.reference import Reference
+from referent.reference import Example, Reference
 from referent.segmentation import Segmentation, box_of
 
 if TYPE_CHECKING:
@@ -51,7 +53,7 @@ class Segmenter(AnySegmenter):
         presence_threshold: a model with a presence head has found something from this score on; one without, from
             the preparation's own threshold on.
         cache_bytes: bound of the memory in which the last pictures' features are kept, so that asking again about
-            the same file does not encode it again; 0 keeps none.
+            the same file does not encode it again, and of another in which examples are kept; 0 keeps none.
     """
 
     model: SegmentationModel
@@ -72,6 +74,7 @@ class Segmenter(AnySegmenter):
         self.engine = Engine(model, device, dtype, preparation.size)
         self.preparation = preparation
         self.presence_threshold = presence_threshold
+        self._studied: ByteBoundCache[tuple[Tensor, ...]] = ByteBoundCache(cache_bytes)
 
     @property
     def reference_kinds(self) -> frozenset[str]:
@@ -129,8 +132,45 @@ class Segmenter(AnySegmenter):
             return hub.upload(self.save_pretrained(folder), repository, private=private, token=token)
 
     def _looked(self, images: Sequence[Image.Image], sources: Sequence[PictureSource]) -> Look:
-        encoded = self.engine.encode(torch.stack([self.preparation.picture(image) for image in images]))
-        return Look(self, images, encoded)
+        prepared = [self.preparation.picture(image) for image in images]
+        # Models that take pictures of any size are shown those of several sizes one by one.
+        same = len({picture.shape for picture in prepared}) == 1
+        groups = [prepared] if same else [[picture] for picture in prepared]
+        return Look(self, images, [self.engine.encode(torch.stack(group)) for group in groups])
+
+    def tokens(self, references: Sequence[Reference]) -> Tensor:
+        """N references to (N, L) int64; zeros where there is no phrase."""
+        tokens = torch.zeros(len(references), self.preparation.context_length, dtype=torch.int64)
+        rows = [row for row, reference in enumerate(references) if reference.phrase is not None]
+        if rows:
+            tokens[rows] = self.preparation.tokens([str(references[row].phrase) for row in rows])
+        return tokens
+
+    def studied(self, references: Sequence[Reference]) -> Studied | None:
+        """The examples of N references, each encoded once; None where there is none.
+
+        Raises:
+            PictureError: a picture or a mask cannot be used, or they differ in size.
+            BadReferenceError: a mask is empty.
+        """
+        given = [(row, example) for row, reference in enumerate(references) for example in reference.examples]
+        if not given:
+            return None
+        return Studied(tuple(self._study(example) for _, example in given), torch.tensor([row for row, _ in given]))
+
+    def _study(self, example: Example) -> tuple[Tensor, ...]:
+        files = file_key(example.picture), file_key(example.mask)
+        # One that is not two files is known by being the same object.
+        key = files if all(files) else example
+        features = self._studied.get(key)
+        if features is None:
+            picture = read_picture(example.picture)
+            mask = read_mask(example.mask, (picture.height, picture.width))
+            if not mask.any():
+                raise BadReferenceError(f"{example}: expected a mask of something, found an empty one")
+            features = self.engine.study(self.preparation.picture(picture), self.preparation.mask(mask))
+            self._studied.put(key, features, sum(tensor.nbytes for tensor in features))
+        return features
 
     def _segmentation(
         self, picture: Image.Image, reference: Reference, probability: NDArray[np.float32], presence: float | None
@@ -171,18 +211,22 @@ class Look(AnyLook):
     Args:
         segmenter: the model and its preparation.
         pictures: RGB.
-        encoded: by the model.
+        encoded: by the model, in order, all together or in groups.
     """
 
-    def __init__(self, segmenter: Segmenter, pictures: Sequence[Image.Image], encoded: Encoded) -> None:
+    def __init__(self, segmenter: Segmenter, pictures: Sequence[Image.Image], encoded: Sequence[Encoded]) -> None:
         super().__init__(segmenter, pictures)
         self._segmenter = segmenter
-        self._encoded = encoded
+        self._encoded = tuple(encoded)
+        # Of each picture: which group it is in, and which row of it.
+        self._places = [(number, row) for number, group in enumerate(encoded) for row in range(len(group.image))]
 
     @property
     def nbytes(self) -> int:
         """Memory held: the decoded pictures and their features."""
-        return self._encoded.nbytes + sum(3 * picture.width * picture.height for picture in self.pictures)
+        return sum(group.nbytes for group in self._encoded) + sum(
+            3 * picture.width * picture.height for picture in self.pictures
+        )
 
     @property
     def model(self) -> SegmentationModel:
@@ -194,7 +238,7 @@ class Look(AnyLook):
         segmenter = self._segmenter
         for start in range(0, len(phrases), CHUNK):
             chunk = phrases[start : start + CHUNK]
-            yield segmenter.engine.output(self._encoded, segmenter.preparation.tokens(chunk), [0] * len(chunk))
+            yield segmenter.engine.output(self._encoded[0], segmenter.preparation.tokens(chunk), [0] * len(chunk))
 
     def restored_boxes(self, corners: Tensor) -> Tensor:
         """(T, 4) boxes over the model's square, on the first picture."""
@@ -204,16 +248,27 @@ class Look(AnyLook):
     def answers(self, questions: Sequence[tuple[int, Reference]]) -> Iterator[Segmentation]:
         """(row of `pictures`, reference) pairs answered in order, `CHUNK` a pass."""
         segmenter = self._segmenter
-        for start in range(0, len(questions), CHUNK):
-            chunk = questions[start : start + CHUNK]
-            tokens = segmenter.preparation.tokens([str(reference.phrase) for _, reference in chunk])
-            probability, presence = segmenter.engine.answer(self._encoded, tokens, [row for row, _ in chunk])
+        for number, chunk in self._chunks(questions):
+            references = [reference for _, reference in chunk]
+            rows = [self._places[row][1] for row, _ in chunk]
+            probability, presence = segmenter.engine.answer(
+                self._encoded[number], segmenter.tokens(references), rows, segmenter.studied(references)
+            )
             scores = [None] * len(chunk) if presence is None else presence.tolist()
             for some in self._restorable(chunk):
                 picture = self.pictures[chunk[some.start][0]]
                 full = segmenter.preparation.restore(probability[some], (picture.height, picture.width))
                 for (_, reference), one, score in zip(chunk[some], full, scores[some], strict=True):
                     yield segmenter._segmentation(picture, reference, one, score)
+
+    def _chunks(
+        self, questions: Sequence[tuple[int, Reference]]
+    ) -> Iterator[tuple[int, Sequence[tuple[int, Reference]]]]:
+        """Neighbours that can be answered in one pass, and the group that their pictures are in."""
+        for number, group in groupby(questions, key=lambda question: self._places[question[0]][0]):
+            own = list(group)
+            for start in range(0, len(own), CHUNK):
+                yield number, own[start : start + CHUNK]
 
     def _restorable(self, chunk: Sequence[tuple[int, Reference]]) -> Iterator[slice]:
         """Neighbours about one picture, few enough to be brought to its size together."""

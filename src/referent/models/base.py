@@ -37,11 +37,11 @@ class Studied:
     """M examples as a model has encoded them (`SegmentationModel.study`), to be used again and again.
 
     Attributes:
-        features: what `study` returned: tensors whose first dimension is M.
+        features: M of what `study` returned for one example each.
         reference: (M,) int64, row of the reference that each belongs to.
     """
 
-    features: tuple[Tensor, ...]
+    features: tuple[tuple[Tensor, ...], ...]
     reference: Tensor
 
 

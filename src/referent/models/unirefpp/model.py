@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from referent.encoders.build import build_image_encoder, build_text_encoder
 from referent.encoders.swin import Swin
-from referent.models.base import Batch, Examples, Output, SegmentationModel, Studied
+from referent.models.base import Batch, Examples, Output, SegmentationModel
 from referent.models.unirefpp.config import UniRefConfig
 from referent.models.unirefpp.criterion import Answers, layer_losses, objects_of, total
 from referent.models.unirefpp.decoder import Decoded, Decoder
@@ -188,12 +188,12 @@ class UniRef(SegmentationModel):
         if examples is None:
             return None
         if isinstance(examples, Examples):
-            studied = Studied(self.study(examples.image, examples.mask, examples.sizes), examples.reference)
+            features = self.study(examples.image, examples.mask, examples.sizes)
         else:
-            studied = examples
+            features = tuple(_stacked(rows) for rows in zip(*examples.features, strict=True))
         return [
-            _shared_out(ReferenceBundle(*studied.features[start : start + 4]), studied.reference, len(batch.picture))
-            for start in range(0, len(studied.features), 4)
+            _shared_out(ReferenceBundle(*features[start : start + 4]), examples.reference, len(batch.picture))
+            for start in range(0, len(features), 4)
         ]
 
 
@@ -220,6 +220,14 @@ def _maps(pixels: Tensor, extent: Extent) -> list[Tensor]:
         level.transpose(1, 2).reshape(len(level), -1, height, width)
         for level, (height, width) in zip(levels, extent.shapes, strict=True)
     ]
+
+
+def _stacked(rows: tuple[Tensor, ...]) -> Tensor:
+    """M tensors of (1, C), (1, K) or (1, K, C), K of its own each, as one; zero, or False, where one is shorter."""
+    if rows[0].dim() == 2 and rows[0].dtype != torch.bool:
+        return torch.cat(rows)
+    most = max(row.shape[1] for row in rows)
+    return torch.cat([F.pad(row, (0, 0) * (row.dim() - 2) + (0, most - row.shape[1])) for row in rows])
 
 
 def _shared_out(examples: ReferenceBundle, reference: Tensor, references: int) -> ReferenceBundle:
