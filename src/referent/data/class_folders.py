@@ -18,7 +18,7 @@ from referent.data.sample import Dataset, Sample
 from referent.errors import DataError, PictureError
 from referent.picture import SUFFIXES, picture_size
 from referent.reference import Reference
-from referent.rle import RLE, encode
+from referent.rle import encode
 
 DEFAULT_SPLITS = ("train", "val")
 """Every tenth picture of a class, from the tenth on, is in the second of these where the folder has no splits."""
@@ -45,6 +45,9 @@ def read_class_folders(folder: Path, split: str | None = None, *, on_problem: On
             + f", found {len(names)} such folders"
         )
     problems = Problems(folder, on_problem)
+    # Shared, since there are as many samples as pictures times names.
+    references = {name: Reference.of(name) for name in names}
+    true, false = ({name: {"kind": kind, "name": name} for name in names} for kind in ("name", "none"))
     samples = []
     for path, own, where in found:
         try:
@@ -52,16 +55,12 @@ def read_class_folders(folder: Path, split: str | None = None, *, on_problem: On
         except PictureError as error:
             problems.add(path.name, str(error))
             continue
-        whole = encode(np.ones(size, dtype=bool))
-        samples += [_sample(path, folder, size, name, (whole,) if name == own else (), where) for name in names]
+        place, whole = path.relative_to(folder).as_posix(), encode(np.ones(size, dtype=bool))
+        for name in names:
+            targets, tags = ((whole,), true[name]) if name == own else ((), false[name])
+            samples.append(Sample(f"{place} {name}", path, size, references[name], targets, where, tags))
     name = f"{folder.resolve().name}, class folders"
     return Dataset(name, samples, problems.settle(), classes=names, whole_pictures=True)
-
-
-def _sample(path: Path, folder: Path, size: tuple[int, int], name: str, targets: tuple[RLE, ...], split: str) -> Sample:
-    tags = {"kind": "name" if targets else "none", "name": name}
-    identity = f"{path.relative_to(folder).as_posix()} {name}"
-    return Sample(identity, path, size, Reference.of(name), targets, split, tags)
 
 
 def _pictures(folder: Path, split: str | None) -> list[tuple[Path, str, str]]:
