@@ -16,7 +16,11 @@ python "$here/text_vectors.py" "$data/text" work/text_vectors.safetensors
 python "$here/pretrain_text.py" work/text_vectors.safetensors work/text.safetensors --phrases work/*/phrases.json
 python "$here/pseudo_labels.py" work/deeplabv3_mobilenet_v2_voc.safetensors "$data" work/teacher.jsonl
 python "$here/absent_names.py" "$data" work/absent.jsonl
+python "$here/collages.py" "$data" work/collages
+referent describe work/collages/instances.json --out work/collages/phrases.json
 
 referent train cris-pocket
 referent train cris-pocket-416
-referent convert runs/cris-pocket-416/final.safetensors src/referent/pocket/cris-pocket.safetensors --dtype fp16
+referent train cris-pocket-352
+referent train cris-pocket-final
+referent convert runs/cris-pocket-final/final.safetensors src/referent/pocket/cris-pocket.safetensors --dtype fp16
