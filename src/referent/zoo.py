@@ -201,6 +201,21 @@ def _magnet_row(name: str, file: str, size: int | None = None) -> Row:
     )
 
 
+def _unirefpp_row(name: str, variant: str, parameters: int) -> Row:
+    return Row(
+        name=name,
+        family="unirefpp",
+        takes=("phrase", "example"),
+        abilities=("several examples for one target", "an example beside a phrase"),
+        parameters=parameters,
+        licence="MIT, as the authors' code",
+        origin="official: the links in the README of github.com/FoundationVision/UniRef (Google Drive)",
+        card="src/referent/models/unirefpp/README.md",
+        absent="its authors' checkpoints lie behind the links in the README of github.com/FoundationVision/UniRef. One",
+        variant=variant,
+    )
+
+
 ROWS: Mapping[str, Row] = {
     row.name: row
     for row in (
@@ -281,6 +296,8 @@ ROWS: Mapping[str, Row] = {
         _magnet_row("magnet-refcocog-umd", "magnet_refcocog_umd.pth"),
         _magnet_row("magnet-refcocog-google", "magnet_refcocog_google.pth"),
         _magnet_row("magnet-all", "magnet_all.pth", size=448),
+        _unirefpp_row("unirefpp-r50", "r50", 190_990_968),
+        _unirefpp_row("unirefpp-swin-l", "swin_l", 361_327_724),
         Row(
             name="reclip",
             family="reclip",

@@ -219,7 +219,7 @@ def test_a_model_that_cannot_take_an_example_says_what_it_takes(
     colours: Segmenter, photo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     example = rf.Example(photo, photo)
-    with pytest.raises(BadReferenceError, match="colours takes phrases; no model here takes an example yet"):
+    with pytest.raises(BadReferenceError, match="colours takes phrases; for an example use unirefpp-r50, unirefpp-swin-l"):
         colours.segment(photo, example)
     monkeypatch.setattr("referent.zoo.able_to_take", lambda kind: ("unirefpp-r50", "unirefpp-swin-l"))
     with pytest.raises(BadReferenceError, match="for an example use unirefpp-r50, unirefpp-swin-l"):
