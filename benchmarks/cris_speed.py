@@ -72,7 +72,7 @@ def main() -> None:
     if options.peak:
         answer_once(subject, options.peak)
         return
-    result = measure(subject, options.threads, options.repeats)
+    result = measure(subject, options.threads, options.repeats, options.counts)
     result["peak memory MiB"] = {form: peak_memory(__file__, form, ()) for form in forms()}
     publish(result, options.out)
 

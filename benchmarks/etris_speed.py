@@ -99,7 +99,7 @@ def main() -> None:
 
 
 def _measured(subject: Subject, config: ETRISConfig, options: argparse.Namespace) -> dict[str, Any]:
-    result = measure(subject, options.threads, options.repeats)
+    result = measure(subject, options.threads, options.repeats, options.counts)
     result["note"] = options.note
     result["peak memory MiB"] = {form: peak_memory(__file__, form, ("--model", options.model)) for form in forms()}
     result["train step"] = train_step(config, options.train, max(1, options.repeats // 3)) if options.train else None

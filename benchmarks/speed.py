@@ -15,7 +15,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -192,7 +192,7 @@ def reset_peak() -> None:
         return
 
 
-def measure(subject: Subject, threads: int, repeats: int) -> dict[str, Any]:
+def measure(subject: Subject, threads: int, repeats: int, counts: Sequence[int]) -> dict[str, Any]:
     """All figures but memory."""
     torch.set_num_threads(threads)
     torch.manual_seed(0)
@@ -223,7 +223,7 @@ def measure(subject: Subject, threads: int, repeats: int) -> dict[str, Any]:
             form: round(found["median"] / one["published"]["median"], 3) for form, found in one.items()
         }
         result["parts"] = part_table(subject.parts("published", models["published"], batch), times, result["rates"])
-        result["phrases"] = phrase_table(models, max(1, repeats // 3))
+        result["phrases"] = phrase_table(models, max(1, repeats // 3), counts)
     return result
 
 
@@ -256,10 +256,10 @@ def part_table(
     return table
 
 
-def phrase_table(models: dict[str, Any], repeats: int) -> dict[str, Any]:
+def phrase_table(models: dict[str, Any], repeats: int, counts: Sequence[int]) -> dict[str, Any]:
     """Number of phrases -> milliseconds of each form; the published order encodes the picture for each."""
     table: dict[str, Any] = {}
-    for count in COUNTS:
+    for count in counts:
         batch = batch_of(count)
         calls: dict[str, Callable[[], Any]] = {form: partial(models[form], batch) for form in list(models)[1:]}
         if count <= 4:  # beyond, it is a multiple
@@ -302,6 +302,7 @@ def options_of(description: str | None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--counts", type=int, nargs="+", default=COUNTS, help="phrases on one picture")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--peak", choices=FORMS, help=argparse.SUPPRESS)
     return parser

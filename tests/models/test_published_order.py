@@ -5,9 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from referent.models.base import Batch
 from referent.models.cris import CRIS
-from referent.models.etris import ETRIS, ETRISConfig
+from referent.models.etris import ETRIS
 from referent.training.optimiser import training_mode
 
 from .test_cris import TestCRIS as CRISCases
@@ -59,10 +58,10 @@ def test_an_economical_training_keeps_less_than_a_faithful_one_and_that_less_tha
 
     batch, sizes = ETRISCases().batch(), []
     for tuning in ("economical", "faithful", "full"):
-        model = ETRIS(ETRISConfig.model_validate({**narrow().model_dump(), "tuning": tuning}))
+        model = ETRIS(narrow().model_copy(update={"tuning": tuning}))
         training_mode(model)
         with kept_for_backward(model) as kept:
-            logits = model(Batch.paired(batch.image, batch.tokens)).logits
+            logits = model(batch).logits
         assert logits.requires_grad
         sizes.append(sum(kept.values()))
     assert sizes == sorted(set(sizes))
