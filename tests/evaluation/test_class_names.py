@@ -8,8 +8,8 @@ import pytest
 from evaluation_stub import columns
 from PIL import Image
 
-from referent.data.coco import read_coco
 from referent.data.class_names import class_names
+from referent.data.coco import read_coco
 from referent.rle import decode, encode
 
 
