@@ -92,7 +92,7 @@ def test_matching_losses_and_gradients_are_those_of_the_official_code(case: str,
 
     layers = layer_losses(answers, objects, model.mask_head, full_resolution)
     terms = [term(layers, name) for name in about["terms"]]
-    assert [float(loss) for loss in terms] == pytest.approx(arrays[f"fp32/{case}/losses"].tolist(), rel=RELATIVE)
+    assert [loss.item() for loss in terms] == pytest.approx(arrays[f"fp32/{case}/losses"].tolist(), rel=RELATIVE)
     total = sum(weight * loss for weight, loss in zip(about["weights"], terms, strict=True))
     assert isinstance(total, Tensor)
     total.backward()
