@@ -5,7 +5,6 @@ Shape letters: N references, C channels, h x w a map, K keys of a reference.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -35,12 +34,6 @@ class ReferenceBundle(NamedTuple):
         """A phrase: words (N, L, C) are keys and values; pooled is their mean (markers included)."""
         share = keep.to(words.dtype) / keep.sum(1, keepdim=True).clamp(min=1)
         return cls(words, words, keep, (words * share[..., None]).sum(1))
-
-    @classmethod
-    def joined(cls, bundles: Sequence[ReferenceBundle]) -> ReferenceBundle:
-        """Several bundles that all say the same, one after the other: pooled is their mean."""
-        keys, values, keep, pooled = zip(*bundles, strict=True)
-        return cls(torch.cat(keys, 1), torch.cat(values, 1), torch.cat(keep, 1), torch.stack(pooled).mean(0))
 
 
 class UniFusion(nn.Module):
