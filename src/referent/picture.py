@@ -17,9 +17,11 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from referent.errors import PictureError
+from referent.rle import BadMaskError, decode, read_segmentation
 
 if TYPE_CHECKING:
     from referent.reference import PictureSource
+    from referent.rle import RLE
 
 MAX_PIXELS = 150_000_000
 """More than any common camera's picture; decoded to RGB it takes 450 MB. Checked on the header, before decoding."""
@@ -69,20 +71,26 @@ def read_picture(source: PictureSource) -> Image.Image:
     return upright
 
 
-def read_mask(source: PictureSource, size: tuple[int, int]) -> NDArray[np.bool_]:
+def read_mask(source: PictureSource | RLE, size: tuple[int, int]) -> NDArray[np.bool_]:
     """A mask: of its two values the larger is the target; of a single value, 0 is none of the picture, any other all.
 
     Args:
-        source: path, bytes or PIL image with one channel (or equal channels; palette indices count, not colours), or a
-            (H, W) array of bool, integers or floats.
+        source: path, bytes or PIL image with one channel (or equal channels; palette indices count, not colours), a
+            (H, W) array of bool, integers or floats, or COCO's RLE, of which the ones are the target.
         size: (height, width) of the picture it belongs to.
 
     Returns:
         (H, W) bool.
 
     Raises:
-        PictureError: unreadable (as `read_picture`), of another size, coloured, of more than two values, or NaN.
+        PictureError: unreadable (as `read_picture`), of another size, coloured, of more than two values, NaN, or an
+            RLE of nothing.
     """
+    if isinstance(source, dict):
+        try:
+            return decode(read_segmentation(source, size))
+        except BadMaskError as error:
+            raise PictureError(f"mask: {error}") from error
     name = _name(source)
     if isinstance(source, np.ndarray):
         values = source

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import numpy as np
     from PIL import Image
 
+    from referent.rle import RLE
+
     PictureSource: TypeAlias = str | Path | bytes | Image.Image | np.ndarray[Any, Any]
 
 MAX_PHRASE_CHARACTERS = 1000
@@ -58,11 +60,11 @@ class Example:
     Args:
         picture: path, bytes, PIL image or (H, W, 3) uint8 array.
         mask: path, PIL image or (H, W) array of the same height and width; exactly two values, the larger is the
-            target.
+            target. Or COCO's RLE, {"size": [H, W], "counts": ...}.
     """
 
     picture: PictureSource
-    mask: PictureSource
+    mask: PictureSource | RLE
 
     def __str__(self) -> str:
         name = self.picture if isinstance(self.picture, (str, Path)) else "a picture"

@@ -159,16 +159,17 @@ class Segmenter(AnySegmenter):
         return Studied(tuple(self._study(example) for _, example in given), torch.tensor([row for row, _ in given]))
 
     def _study(self, example: Example) -> tuple[Tensor, ...]:
-        files = file_key(example.picture), file_key(example.mask)
-        # One that is not two files is known by being the same object.
-        key = files if all(files) else example
+        mask = example.mask
+        contents = file_key(example.picture), mask["counts"] if isinstance(mask, dict) else file_key(mask)
+        # One whose content is not known without reading it is known by being the same object.
+        key = contents if all(contents) else example
         features = self._studied.get(key)
         if features is None:
             picture = read_picture(example.picture)
-            mask = read_mask(example.mask, (picture.height, picture.width))
-            if not mask.any():
+            target = read_mask(mask, (picture.height, picture.width))
+            if not target.any():
                 raise BadReferenceError(f"{example}: expected a mask of something, found an empty one")
-            features = self.engine.study(self.preparation.picture(picture), self.preparation.mask(mask))
+            features = self.engine.study(self.preparation.picture(picture), self.preparation.mask(target))
             self._studied.put(key, features, sum(tensor.nbytes for tensor in features))
         return features
 

@@ -17,6 +17,7 @@ from PIL import Image
 from referent import picture
 from referent.errors import PictureError
 from referent.picture import find_pictures, picture_size, read_mask, read_picture
+from referent.rle import encode
 
 RED = (200, 30, 40)
 
@@ -374,6 +375,17 @@ def test_a_blurred_mask_of_a_jpeg_is_refused(tmp_path: Path) -> None:
     Image.fromarray(np.tri(60, 80, dtype=np.uint8) * 255).save(tmp_path / "mask.jpg", quality=40)
     with pytest.raises(PictureError, match=r"mask\.jpg: expected a mask of two values"):
         read_mask(tmp_path / "mask.jpg", (60, 80))
+
+
+def test_run_lengths_are_a_mask() -> None:
+    assert (read_mask(encode(half()), (6, 8)) == half()).all()
+
+
+def test_run_lengths_of_another_size_or_of_nothing_are_refused() -> None:
+    with pytest.raises(PictureError, match=r"RLE of size \[6, 8\], expected \[8, 6\]"):
+        read_mask(encode(half()), (8, 6))
+    with pytest.raises(PictureError, match="empty mask"):
+        read_mask(encode(half() & False), (6, 8))
 
 
 def test_a_missing_mask_is_named() -> None:
