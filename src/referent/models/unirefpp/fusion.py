@@ -35,6 +35,16 @@ class ReferenceBundle(NamedTuple):
         share = keep.to(words.dtype) / keep.sum(1, keepdim=True).clamp(min=1)
         return cls(words, words, keep, (words * share[..., None]).sum(1))
 
+    @classmethod
+    def of_example(cls, features: Tensor, values: Tensor, inside: Tensor) -> ReferenceBundle:
+        """An example on one level: features and values (N, C, h, w), and inside (N, h, w), False at padding.
+
+        Pooled is the mean of the whole picture: the mask has no part in it, as in the official code.
+        """
+        keys, keep = features.flatten(2).transpose(1, 2), inside.flatten(1)
+        share = keep.to(keys.dtype) / keep.sum(1, keepdim=True)
+        return cls(keys, values.flatten(2).transpose(1, 2), keep, (keys * share[..., None]).sum(1))
+
 
 class UniFusion(nn.Module):
     """Pixels read a reference, and what they read is shifted, scaled and gated by the reference as a whole.

@@ -85,7 +85,36 @@ class Fuser(nn.Module):
         return fused
 
 
-class MaskEncoder(nn.Module):
+class MaskResNet(nn.Module):
+    """The ResNet of four channels, a stage for each of `config.depths`, at strides 4, 8, 16 and so on."""
+
+    def __init__(self, config: MaskEncoderConfig) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(4, config.width, 7, stride=2, padding=3)
+        self.stem_norm = nn.BatchNorm2d(config.width)
+        self.stages = nn.ModuleList()
+        self.channels = tuple(config.width << stage for stage in range(len(config.depths)))
+        inside = config.width
+        for stage, depth in enumerate(config.depths):
+            blocks: list[nn.Module] = []
+            for block in range(depth):
+                blocks.append(BasicBlock(inside, self.channels[stage], 2 if stage and not block else 1))
+                inside = self.channels[stage]
+            self.stages.append(nn.Sequential(*blocks))
+        nn.init.orthogonal_(self.stem.weight[:, 3:])
+
+    def maps(self, image: Tensor, mask: Tensor) -> list[Tensor]:
+        """(M, 3, H, W), (M, 1, H, W) -> the map of each stage."""
+        x = F.relu(self.stem_norm(self.stem(torch.cat((image, mask), dim=1))))
+        x = F.max_pool2d(x, 3, stride=2, padding=1)
+        maps = []
+        for stage in self.stages:
+            x = stage(x)
+            maps.append(x)
+        return maps
+
+
+class MaskEncoder(MaskResNet):
     """Picture and mask to a value map for each of four levels, strides 8, 16, 32 and 64.
 
     Args:
@@ -94,23 +123,12 @@ class MaskEncoder(nn.Module):
     """
 
     def __init__(self, config: MaskEncoderConfig, width: int) -> None:
-        super().__init__()
-        self.stem = nn.Conv2d(4, config.width, 7, stride=2, padding=3)
-        self.stem_norm = nn.BatchNorm2d(config.width)
-        self.stages = nn.ModuleList()
-        inside = config.width
-        for stage, depth in enumerate(config.depths):
-            blocks: list[nn.Module] = []
-            for block in range(depth):
-                blocks.append(BasicBlock(inside, config.width << stage, 2 if stage and not block else 1))
-                inside = config.width << stage
-            self.stages.append(nn.Sequential(*blocks))
+        super().__init__(config)
         self.coarsest = nn.Sequential(
-            nn.Conv2d(inside, width, 3, stride=2, padding=1), nn.GroupNorm(min(_GROUPS, width), width)
+            nn.Conv2d(self.channels[-1], width, 3, stride=2, padding=1), nn.GroupNorm(min(_GROUPS, width), width)
         )
-        taps = (*(config.width << stage for stage in (1, 2, 3)), width)
+        taps = (*self.channels[1:], width)
         self.fusers = nn.ModuleList(Fuser(channels, width, config.gate_reduction) for channels in taps)
-        nn.init.orthogonal_(self.stem.weight[:, 3:])
 
     def forward(self, image: Tensor, mask: Tensor, features: list[Tensor]) -> list[Tensor]:
         """Encode.
@@ -123,11 +141,6 @@ class MaskEncoder(nn.Module):
         Returns:
             (M, C, h, w) for each of the four levels.
         """
-        x = F.relu(self.stem_norm(self.stem(torch.cat((image, mask), dim=1))))
-        x = self.stages[0](F.max_pool2d(x, 3, stride=2, padding=1))
-        own = []
-        for stage in self.stages[1:]:
-            x = stage(x)
-            own.append(x)
-        own.append(self.coarsest(x))
+        _, *own = self.maps(image, mask)
+        own.append(self.coarsest(own[-1]))
         return [fuser(tap, level) for fuser, tap, level in zip(self.fusers, own, features, strict=True)]
