@@ -5,8 +5,8 @@
 
 CROPS is what crops.py wrote, VECTORS what examples/cris_pocket/text_vectors.py wrote, TOWER what
 examples/cris_pocket/pretrain_text.py wrote, MOBILENET a public MobileNetV2 with its batch norms folded. Every step both
-towers are compared with the vectors by the same loss. Things are isolated as ReCLIP isolates proposals. At the end it
-prints how many val crops, and how many pictures of held-out names, have their own name nearest among all of that split.
+towers are compared with the vectors by the same loss. Things are isolated as ReCLIP isolates proposals.
+measure.py says how good the result is.
 """
 
 from __future__ import annotations
@@ -125,17 +125,17 @@ def train(
     return losses
 
 
-def top1(model: CLIPPocket, crops: Crops, batch: int = 64) -> float:
-    """Share of things whose own name is nearest among all names of the split."""
+def right_names(model: CLIPPocket, crops: Crops, batch: int = 64) -> list[bool]:
+    """Of every thing whether its own name is nearest among all names of the split."""
     names = sorted({line["name"] for line in crops.lines})
-    right = []
+    right: list[bool] = []
     with torch.inference_mode():
         texts = model.encode_texts(ClipTokenizer()([PROMPT.format(name) for name in names], model.context))
-        for start in range(0, len(crops.lines), batch):
+        for start in track(range(0, len(crops.lines), batch), description="things"):
             numbers = range(start, min(start + batch, len(crops.lines)))
             found = (model.encode_images(crops.batch(numbers, model, None)[0]) @ texts.T).argmax(1).tolist()
             right += [names[best] == crops.lines[number]["name"] for number, best in zip(numbers, found, strict=True)]
-    return float(np.mean(right)) if right else float("nan")
+    return right
 
 
 def main() -> None:
@@ -155,9 +155,6 @@ def main() -> None:
     objective = TextVectors(str(options.vectors), options.batch, model.context)
     train(model, Crops(options.crops, "train", objective), objective, options.steps, options.batch)
     model.eval().save(options.out)
-    for split in ("val", "held-out"):
-        crops = Crops(options.crops, split, objective)
-        print(f"{split}: {100 * top1(model, crops):.1f} % of {len(crops.lines)} things")
 
 
 if __name__ == "__main__":
