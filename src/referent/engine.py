@@ -78,8 +78,19 @@ class Engine:
         with torch.inference_mode(), self._precision():
             return self.model.study(image[None].to(self.device), mask[None].to(self.device))
 
+    def remember(self, encoded: Encoded, mask: Tensor) -> tuple[Tensor, ...]:
+        """M masks (M, 1, H, W) on one encoded picture as M examples: what `study` would give for them, M rows each."""
+        with torch.inference_mode(), self._precision():
+            return self.model.remember(encoded.sight, encoded.image, mask.to(self.device))
+
     def answer(
-        self, encoded: Encoded, tokens: Tensor, rows: Sequence[int], examples: Studied | None = None
+        self,
+        encoded: Encoded,
+        tokens: Tensor,
+        rows: Sequence[int],
+        examples: Studied | None = None,
+        *,
+        full_resolution: bool = False,
     ) -> tuple[Tensor, Tensor | None]:
         """At most `CHUNK` references in one pass.
 
@@ -88,20 +99,29 @@ class Engine:
             tokens: (N, L) int64.
             rows: N rows of `encoded`, the picture that each reference is about.
             examples: of the N references, as `study` returned them.
+            full_resolution: as in `Batch`.
 
         Returns:
             Probabilities (N, 1, h, w) float32, and (N,) float32 that the reference is true of anything, or None for a
             model without a presence head.
         """
-        output = self.output(encoded, tokens, rows, examples)
+        output = self.output(encoded, tokens, rows, examples, full_resolution=full_resolution)
         with torch.inference_mode():
             presence = None if output.presence is None else output.presence.float().sigmoid()
             return output.logits.float().sigmoid(), presence
 
-    def output(self, encoded: Encoded, tokens: Tensor, rows: Sequence[int], examples: Studied | None = None) -> Output:
+    def output(
+        self,
+        encoded: Encoded,
+        tokens: Tensor,
+        rows: Sequence[int],
+        examples: Studied | None = None,
+        *,
+        full_resolution: bool = False,
+    ) -> Output:
         """All that the model says; arguments as in `answer`."""
         about = torch.tensor(rows, device=self.device)
-        batch = Batch(encoded.image, tokens, about, examples=examples).to(self.device)
+        batch = Batch(encoded.image, tokens, about, examples=examples, full_resolution=full_resolution).to(self.device)
         with torch.inference_mode(), self._precision():
             return self.model.answer(encoded.sight, batch)
 

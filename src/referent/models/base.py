@@ -94,6 +94,8 @@ class Batch:
         sizes: (B, 2) int64, height and width of each picture, which begins at the top left of its row of `image` and
             has zeros around it; None where every picture fills its row. For models that take pictures of any size.
         boxes: what models that answer with boxes learn from; None for all others.
+        full_resolution: enlarge masks, and compare them in training, pixel by pixel, as the official UniRef++ does where
+            it follows masks through videos; no other model reads it.
     """
 
     image: Tensor
@@ -104,6 +106,7 @@ class Batch:
     examples: Examples | Studied | None = None
     sizes: Tensor | None = None
     boxes: Boxes | None = None
+    full_resolution: bool = False
 
     @classmethod
     def paired(cls, image: Tensor, tokens: Tensor, target: Tensor | None = None) -> Batch:
@@ -207,6 +210,16 @@ class SegmentationModel(nn.Module, ABC):
             Tensors whose first dimension is M; opaque to the caller, handed back in `Studied`.
         """
         raise NotImplementedError(f"{type(self).__name__} takes no examples")
+
+    def remember(self, sight: tuple[Tensor, ...], image: Tensor, mask: Tensor) -> tuple[Tensor, ...]:
+        """`study` of M masks on one picture that has been looked at.
+
+        Args:
+            sight: of `look_at(image)`.
+            image: (1, 3, H, W) float, normalised.
+            mask: (M, 1, H, W) float, 1 on the target.
+        """
+        return self.study(image.expand(len(mask), -1, -1, -1), mask)
 
     @abstractmethod
     def answer(self, sight: tuple[Tensor, ...], batch: Batch) -> Output:
