@@ -52,10 +52,28 @@ class Boxes:
     Attributes:
         corners: (T, 4) float, x0, y0, x1, y1 in pixels of the batch's pictures.
         reference: (T,) int64, row of the reference that each belongs to.
+        label: (T,) int64, class of what is in each; None where references are phrases, which say it.
+        mask: (T, H, W) float in [0, 1], 1 on what is in each; None where boxes are all there is.
     """
 
     corners: Tensor
     reference: Tensor
+    label: Tensor | None = None
+    mask: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """How the B pictures of a batch came out of their files, for losses that look at colours.
+
+    Attributes:
+        mean, std: (3,) float, by which RGB in [0, 1] was normalised.
+        scale: (B,) float, each picture's height in the batch by its height in the file.
+    """
+
+    mean: Tensor
+    std: Tensor
+    scale: Tensor
 
 
 @dataclass(frozen=True)
@@ -94,8 +112,10 @@ class Batch:
         sizes: (B, 2) int64, height and width of each picture, which begins at the top left of its row of `image` and
             has zeros around it; None where every picture fills its row. For models that take pictures of any size.
         boxes: what models that answer with boxes learn from; None for all others.
-        full_resolution: enlarge masks, and compare them in training, pixel by pixel, as the official UniRef++ does where
-            it follows masks through videos; no other model reads it.
+        prepared: beside `boxes` without masks; None elsewhere.
+        step: optimiser steps done before this batch, for losses that change as a training goes on.
+        full_resolution: enlarge masks, and compare them in training, pixel by pixel, as the official UniRef++ does
+            where it follows masks through videos; no other model reads it.
     """
 
     image: Tensor
@@ -106,6 +126,8 @@ class Batch:
     examples: Examples | Studied | None = None
     sizes: Tensor | None = None
     boxes: Boxes | None = None
+    prepared: Prepared | None = None
+    step: int = 0
     full_resolution: bool = False
 
     @classmethod

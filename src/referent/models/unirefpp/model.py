@@ -18,6 +18,7 @@ from referent.models.unirefpp.fusion import ReferenceBundle, UniFusion
 from referent.models.unirefpp.mask_encoder import MaskEncoder
 from referent.models.unirefpp.mask_head import STRIDE, MaskFeatures, MaskHead, finely
 from referent.models.unirefpp.proposals import Proposals, Proposer, rows
+from referent.models.unirefpp.references import phrases_read, shared_out, stacked
 from referent.models.unirefpp.resizer import Resizer
 
 _GROUPS = 32
@@ -106,11 +107,7 @@ class UniRef(SegmentationModel):
         extent = extent_of(sizes, image.shape[-2], image.shape[-1], _shapes(levels))
         studied: list[Tensor] = []
         for level, value, inside in zip(levels, values, extent.masks, strict=True):
-            keys, keep = level.flatten(2).transpose(1, 2), inside.flatten(1)
-            share = keep.to(keys.dtype) / keep.sum(1, keepdim=True)
-            # The mean of the whole picture: the mask has no part in it, as in the official code.
-            pooled = (keys * share[..., None]).sum(1)
-            studied += ReferenceBundle(keys, value.flatten(2).transpose(1, 2), keep, pooled)
+            studied += ReferenceBundle.of_example(level, value, inside)
         return tuple(studied)
 
     def forward(self, batch: Batch) -> Output:
@@ -186,16 +183,7 @@ class UniRef(SegmentationModel):
         """The same for all levels; None where there is no phrase at all."""
         if "phrase" not in self.reference_kinds:
             return None
-        if not torch.compiler.is_compiling():  # an exported graph must not depend on the values of tokens
-            used = (tokens != 0).any(0)
-            if not used.any():
-                return None
-            tokens = tokens[:, : int(used.nonzero().max()) + 1]
-        keep = tokens != 0
-        # The text encoder must find a token in every row; a row without a phrase is left out by `keep`.
-        first = torch.where(keep.any(1), tokens[:, 0], 1)
-        words = self.text_encoder(torch.cat((first[:, None], tokens[:, 1:]), dim=1))[0]
-        return ReferenceBundle.of_words(self.resizer(words), keep)
+        return phrases_read(tokens, self.text_encoder, self.resizer)
 
     def _examples(self, batch: Batch) -> list[ReferenceBundle] | None:
         """A bundle for each level; None where there is no example at all."""
@@ -205,9 +193,9 @@ class UniRef(SegmentationModel):
         if isinstance(examples, Examples):
             features = self.study(examples.image, examples.mask, examples.sizes)
         else:
-            features = tuple(_stacked(rows) for rows in zip(*examples.features, strict=True))
+            features = stacked(examples.features)
         return [
-            _shared_out(ReferenceBundle(*features[start : start + 4]), examples.reference, len(batch.picture))
+            shared_out(ReferenceBundle(*features[start : start + 4]), examples.reference, len(batch.picture))
             for start in range(0, len(features), 4)
         ]
 
@@ -235,32 +223,3 @@ def _maps(pixels: Tensor, extent: Extent) -> list[Tensor]:
         level.transpose(1, 2).reshape(len(level), -1, height, width)
         for level, (height, width) in zip(levels, extent.shapes, strict=True)
     ]
-
-
-def _stacked(rows: tuple[Tensor, ...]) -> Tensor:
-    """M tensors of (1, C), (1, K) or (1, K, C), K of its own each, as one; zero, or False, where one is shorter."""
-    if rows[0].dim() == 2 and rows[0].dtype != torch.bool:
-        return torch.cat(rows)
-    most = max(row.shape[1] for row in rows)
-    return torch.cat([F.pad(row, (0, 0) * (row.dim() - 2) + (0, most - row.shape[1])) for row in rows])
-
-
-def _shared_out(examples: ReferenceBundle, reference: Tensor, references: int) -> ReferenceBundle:
-    """M examples, each alone, to the bundles of N references: side by side, as many places as the most have.
-
-    Args:
-        examples: of M rows.
-        reference: (M,) which reference each belongs to.
-        references: N.
-    """
-    order = torch.argsort(reference, stable=True)
-    counts = torch.bincount(reference, minlength=references)
-    place = torch.arange(len(order), device=order.device) - (counts.cumsum(0) - counts)[reference[order]]
-    table = order.new_full((references, int(counts.max())), -1)
-    table[reference[order], place] = order
-    there, row = table >= 0, table.clamp(min=0)
-    keep = examples.keep[row] & there[..., None]
-    pooled = (examples.pooled[row] * there[..., None]).sum(1) / counts.clamp(min=1)[:, None]
-    return ReferenceBundle(
-        examples.keys[row].flatten(1, 2), examples.values[row].flatten(1, 2), keep.flatten(1), pooled
-    )
