@@ -1,0 +1,150 @@
+"""DAVIS 2016 and 2017, and folders that lie like them.
+
+    JPEGImages/480p/<sequence>/00000.jpg       or without the resolution: JPEGImages/<sequence>/00000.jpg
+    Annotations/480p/<sequence>/00000.png      object numbers; of 2016 one object, 255, or one bit a pixel
+    Annotations_unsupervised/480p/...          of the unsupervised task of 2019: all objects that move into view
+    ImageSets/2017/val.txt                     names of sequences; ImageSets/480p/val.txt of 2016 names frames
+    meta.json                                  only of folders that say in which frames each object is seen
+
+Of the test sets the first frame alone has masks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+
+from referent.data.checking import OnProblem, Problems, parse_json, read_text
+from referent.data.videos.frames import frames_in, size_of
+from referent.data.videos.label_pictures import VOID, LabelPictures, read_labels
+from referent.data.videos.video import Task, Video, VideoObject, VideoSet
+from referent.errors import DataError
+
+Year = Literal["2016", "2017"]
+UNSUPERVISED = "Annotations_unsupervised"
+RESOLUTIONS = ("480p", "Full-Resolution", "1080p")
+"""Folders between `JPEGImages` and the sequences; the first that is there is read."""
+
+
+def read_davis(
+    folder: Path,
+    split: str | None = None,
+    *,
+    year: Year | None = None,
+    task: Task = "semi-supervised",
+    on_problem: OnProblem = "raise",
+) -> VideoSet:
+    """The sequences of a DAVIS folder.
+
+    Args:
+        folder: with `JPEGImages` in it.
+        split: of which list the sequences are; None for all that are there.
+        year: "2016" takes all that is marked as one object; None for what the folder is: 2017 where `ImageSets/2017`
+            is there, or where the first mask has a palette.
+        task: "unsupervised" reads `Annotations_unsupervised`.
+        on_problem: "raise", or "skip" to leave out what is wrong and go on, with a warning in the log.
+
+    Raises:
+        DataError: no such split, no sequences, or a list of all that is wrong: frames or masks missing, unreadable, of
+            another size.
+    """
+    pictures = _with_resolution(folder / "JPEGImages")
+    masks = _with_resolution(folder / (UNSUPERVISED if task == "unsupervised" else "Annotations"))
+    names = _names(folder, split, year) if split is not None else _folders_in(pictures)
+    single = (year or _year(folder, masks, names)) == "2016"
+    begins = _beginnings(folder / "meta.json")
+    problems, videos = Problems(folder, on_problem), []
+    for name in names:
+        try:
+            videos.append(_video(name, pictures / name, masks / name, single, begins.get(name)))
+        except DataError as error:
+            problems.add(name, str(error))
+    settled = problems.settle()
+    if not videos:
+        raise DataError(f"{folder}: no usable sequence" + (f" in split {split!r}" if split else ""))
+    return VideoSet("DAVIS 2016" if single else "DAVIS 2017", task, videos, split, settled)
+
+
+def _video(name: str, pictures: Path, masks: Path, single: bool, begins: dict[int, str] | None) -> Video:
+    frames = frames_in(pictures)
+    size, index = size_of(frames[0]), {frame.stem: number for number, frame in enumerate(frames)}
+    files = {index[path.stem]: path for path in frames_in(masks) if path.stem in index}
+    if not files:
+        raise DataError(f"{masks}: no mask has the name of a frame in {pictures}")
+    objects = _objects(files, index, size, single, begins)
+    if not objects:
+        raise DataError(f"{files[min(files)]}: expected an object in the first mask, found none")
+    return Video(name, frames, size, objects, LabelPictures(files, size, single))
+
+
+def _objects(
+    files: dict[int, Path], index: dict[str, int], size: tuple[int, int], single: bool, begins: dict[int, str] | None
+) -> tuple[VideoObject, ...]:
+    first = min(files)
+    labels = read_labels(files[first], size)
+    if single:
+        return (VideoObject(1, first),)
+    if begins is not None:
+        return tuple(VideoObject(number, index[frame]) for number, frame in sorted(begins.items()) if frame in index)
+    # As the official toolkit: objects are those of the first mask, and there are as many as its greatest number.
+    greatest = int(labels[labels != VOID].max(initial=0))
+    return tuple(VideoObject(number, first) for number in range(1, greatest + 1))
+
+
+def _beginnings(path: Path) -> dict[str, dict[int, str]]:
+    """By sequence and object the first frame that shows it, where a file says so."""
+    if not path.is_file():
+        return {}
+    videos: dict[str, Any] = parse_json(read_text(path), str(path)).get("videos", {})
+    return {
+        name: {int(number): entry["frames"][0] for number, entry in video["objects"].items() if entry.get("frames")}
+        for name, video in videos.items()
+    }
+
+
+def _names(folder: Path, split: str, year: Year | None) -> list[str]:
+    years = ("2016", "2017") if year == "2016" else ("2017", "2016")
+    places = [folder / "ImageSets" / each / f"{split}.txt" for each in years]
+    places += [folder / "ImageSets" / "480p" / f"{split}.txt", folder / f"{split}.txt"]
+    for place in places:
+        if place.is_file():
+            names = [_sequence(line) for line in read_text(place).splitlines() if line.strip()]
+            return list(dict.fromkeys(names))
+    there = sorted({path.stem for place in places for path in place.parent.glob("*.txt")})
+    raise DataError(f"{folder}: no split {split!r}; there are: {', '.join(there) or 'no lists of sequences'}")
+
+
+def _sequence(line: str) -> str:
+    """Of a line of a list: the name itself, or the folder of the first of two files."""
+    first = line.split()[0]
+    return PurePosixPath(first).parent.name if "/" in first else first
+
+
+def _year(folder: Path, masks: Path, names: Sequence[str]) -> Year:
+    if (folder / "ImageSets" / "2017").is_dir():
+        return "2017"
+    for name in names:
+        if (masks / name).is_dir():
+            return "2017" if _has_palette(frames_in(masks / name)[0]) else "2016"
+    return "2016"
+
+
+def _has_palette(path: Path) -> bool:
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as image:
+            return image.mode == "P"
+    except (OSError, UnidentifiedImageError):
+        return False
+
+
+def _with_resolution(folder: Path) -> Path:
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder; expected DAVIS's layout: JPEGImages/ and Annotations/")
+    return next((folder / name for name in RESOLUTIONS if (folder / name).is_dir()), folder)
+
+
+def _folders_in(folder: Path) -> list[str]:
+    return sorted(child.name for child in folder.iterdir() if child.is_dir())
