@@ -44,9 +44,9 @@ def read_labels(path: Path, size: tuple[int, int] | None = None) -> NDArray[np.u
         found = f"{values.shape[0]} x {values.shape[1]}"
         raise DataError(f"{path}: expected {size[0]} x {size[1]} (height x width) as its frame, found {found}")
     if mode == "1":
-        return values.astype(np.uint8)
+        values = values.astype(np.uint8)
     if mode == "L" and not ((values != 0) & (values != VOID)).any():
-        return (values == VOID).astype(np.uint8)
+        values = (values == VOID).astype(np.uint8)
     labels: NDArray[np.uint8] = values
     return labels
 
