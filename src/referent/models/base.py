@@ -53,7 +53,7 @@ class Boxes:
         corners: (T, 4) float, x0, y0, x1, y1 in pixels of the batch's pictures.
         reference: (T,) int64, row of the reference that each belongs to.
         label: (T,) int64, class of what is in each; None where references are phrases, which say it.
-        mask: (T, H, W) float in [0, 1], 1 on what is in each; None where boxes are all there is.
+        mask: (T, H, W) bool, True on what is in each; None where boxes are all there is.
     """
 
     corners: Tensor

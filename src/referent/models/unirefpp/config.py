@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal, TypeAlias
+
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from referent.encoders.bert import BertConfig
@@ -10,6 +12,10 @@ from referent.encoders.resnet import ResNetConfig
 from referent.encoders.swin import SwinConfig
 
 _FROZEN = ConfigDict(extra="forbid", frozen=True)
+
+Channels: TypeAlias = Literal["bgr", "rgb"]
+"""Which channels are taken for red, green and blue where colours are compared. The official code reverses channels that
+are RGB already, so that red and blue change places: "bgr"."""
 
 
 class FusionConfig(BaseModel):
@@ -76,6 +82,7 @@ class UniRefConfig(BaseModel):
         text_dropout: of the resized words, in training.
         mask_encoder: the encoder of examples, or None for weights trained without.
         fusion, detector: see there.
+        colours: in training on boxes alone.
         pooler: BERT's pooler is kept, frozen: the official checkpoints hold it and nothing reads it.
     """
 
@@ -88,6 +95,7 @@ class UniRefConfig(BaseModel):
     mask_encoder: MaskEncoderConfig | None = MaskEncoderConfig()
     fusion: FusionConfig = FusionConfig()
     detector: DetectorConfig = DetectorConfig()
+    colours: Channels = "bgr"
     pooler: bool = False
 
     @model_validator(mode="after")

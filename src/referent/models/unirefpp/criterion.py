@@ -12,10 +12,20 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from referent.models.unirefpp.boxes import box_of_mask
+from referent.models.base import Batch, Boxes
+from referent.models.unirefpp.boxes import box_of_mask, corners
+from referent.models.unirefpp.boxinst import MOST_INSTANCES, alike, filled, pairwise, projection, warmth
+from referent.models.unirefpp.config import UniRefConfig
 from referent.models.unirefpp.losses import box_losses, mask_losses, tracking_losses
 from referent.models.unirefpp.mask_head import STRIDE, MaskHead, finely
 from referent.models.unirefpp.matching import Match, Objects, best_proposal, sim_ota
+
+NAMES = (
+    *("class", "l1", "giou"),
+    *("mask", "mask_bce", "dice", "hard_pixels", "soft_iou"),
+    *("projection", "pairwise"),
+)
+"""Of all losses: those of boxes, of masks, and of masks where boxes alone are known."""
 
 
 class Answers(NamedTuple):
@@ -40,6 +50,33 @@ class Answers(NamedTuple):
     proposal_boxes: Tensor
 
 
+def losses_of(batch: Batch, answers: Answers, sizes: Tensor, head: MaskHead, config: UniRefConfig) -> dict[str, Tensor]:
+    """The losses that fit what a batch is to be learnt from, summed over layers; the others are 0.
+
+    Args:
+        batch: with `boxes` for detection, whose masks are None where boxes alone are known; with `target` otherwise.
+        answers: of the model.
+        sizes: (N, 2) int64, height and width of each reference's picture.
+        head: of the masks.
+        config: of the model.
+    """
+    if batch.boxes is None:
+        assert batch.target is not None
+        layers = layer_losses(answers, objects_of(batch.target, sizes), head, batch.full_resolution)
+    else:
+        objects = objects_in(batch.boxes, sizes, config.detector.classes, answers.scores.shape[2])
+        if batch.boxes.mask is not None:
+            layers = layer_losses(answers, objects, head, batch.full_resolution)
+        else:
+            assert batch.prepared is not None
+            height, width = answers.features.shape[-2:]
+            whole = torch.tensor([batch.image.shape[-2:]], device=sizes.device).expand(len(batch.image), -1)
+            own = whole if batch.sizes is None else batch.sizes
+            similar = alike(batch.image, own, batch.prepared, height, width, config.colours)[batch.picture]
+            layers = layer_losses_of_boxes(answers, objects, head, sizes, similar, batch.step)
+    return dict.fromkeys(NAMES, answers.features.new_zeros(())) | total(layers)
+
+
 def objects_of(target: Tensor, sizes: Tensor) -> list[Objects]:
     """One object a reference, or none where its target is empty.
 
@@ -53,6 +90,27 @@ def objects_of(target: Tensor, sizes: Tensor) -> list[Objects]:
         boxes = box_of_mask(mask[0] > 0.5, size)[None] if there else mask.new_zeros(0, 4)
         labels = torch.zeros(len(boxes), dtype=torch.int64, device=mask.device)
         objects.append(Objects(labels, boxes, mask[: len(boxes)]))
+    return objects
+
+
+def objects_in(boxes: Boxes, sizes: Tensor, classes: int, most: int) -> list[Objects]:
+    """The single objects of each reference.
+
+    Args:
+        boxes: with labels where there are several classes.
+        sizes: (N, 2) as in `objects_of`.
+        classes: K; with 1 all objects are of class 0.
+        most: only so many of a reference are learnt, the largest: each needs a query.
+    """
+    objects = []
+    for row, size in enumerate(sizes):
+        own = (boxes.reference == row).nonzero()[:, 0]
+        low, high = boxes.corners[own, :2], boxes.corners[own, 2:]
+        kept = (high - low).prod(1).argsort(descending=True, stable=True)[:most]
+        own, low, high = own[kept], low[kept], high[kept]
+        share = torch.cat(((low + high) / 2, high - low), dim=1) / size.flip(0).repeat(2)
+        labels = torch.zeros_like(own) if classes == 1 or boxes.label is None else boxes.label[own]
+        objects.append(Objects(labels, share, None if boxes.mask is None else boxes.mask[own]))
     return objects
 
 
@@ -71,26 +129,60 @@ def layer_losses(
 
     Args:
         answers: of the model.
-        objects: N of them.
+        objects: N of them, with masks.
         head: of the masks.
         full_resolution: compare masks pixel by pixel, as the official code does where it follows masks through videos;
             off, at stride 4.
     """
     matches = match(answers, objects)
     masks = _masks(answers, matches, head)
+    wanted = _wanted(answers.features, objects, full_resolution)
     named = []
     for layer, own in enumerate(matches):
-        logits, wanted = masks[layer], _wanted(answers.features, objects, own, full_resolution)
+        logits, target = masks[layer], _of_pairs(wanted, own)
         logits = finely(logits, STRIDE) if full_resolution else logits
         losses = box_losses(answers.scores[layer], answers.boxes[layer], objects, own)
-        named.append(losses | mask_losses(logits, wanted) | tracking_losses(logits, wanted))
+        named.append(losses | mask_losses(logits, target) | tracking_losses(logits, target))
+    return [*named, _proposal_losses(answers, objects)]
+
+
+def layer_losses_of_boxes(
+    answers: Answers, objects: list[Objects], head: MaskHead, sizes: Tensor, similar: Tensor, step: int
+) -> list[dict[str, Tensor]]:
+    """`layer_losses` of objects whose boxes alone are known, with BoxInst's losses in place of those of masks.
+
+    Args:
+        answers, objects, head: as there; without masks.
+        sizes: (N, 2), height and width of each picture.
+        similar: (N, 8, h, w) bool, of `boxinst.alike`.
+        step: steps done before this one.
+    """
+    matches = match(answers, objects)
+    drawn = [_drawn(own) for own in matches]
+    masks = _masks(answers, drawn, head)
+    height, width = answers.features.shape[-2:]
+    ends = [corners(own.boxes) * size.flip(0).repeat(2) for own, size in zip(objects, sizes, strict=True)]
+    inside = [filled(own, height, width) for own in ends]
+    named = []
+    for layer, (own, few) in enumerate(zip(matches, drawn, strict=True)):
+        rows = torch.cat([torch.full_like(pairs.queries, row) for row, pairs in enumerate(few)])
+        target = _of_pairs(inside, few)
+        losses = box_losses(answers.scores[layer], answers.boxes[layer], objects, own)
+        losses["projection"] = projection(masks[layer], target)
+        share = warmth(step, layer, len(matches))
+        losses["pairwise"] = share * pairwise(masks[layer], target, similar[rows])
+        named.append(losses)
+    return [*named, _proposal_losses(answers, objects)]
+
+
+def _proposal_losses(answers: Answers, objects: list[Objects]) -> dict[str, Tensor]:
+    """Those of boxes. Of proposals all have class 0, whatever the class of what they find."""
     best = [
         best_proposal(scores, boxes, own)
         for scores, boxes, own in zip(answers.proposal_scores, answers.proposal_boxes, objects, strict=True)
     ]
-    # Of proposals all have class 0, whatever the class of what they find.
     anything = [own._replace(labels=torch.zeros_like(own.labels)) for own in objects]
-    return [*named, box_losses(answers.proposal_scores, answers.proposal_boxes, anything, best)]
+    return box_losses(answers.proposal_scores, answers.proposal_boxes, anything, best)
 
 
 def total(layers: list[dict[str, Tensor]]) -> dict[str, Tensor]:
@@ -115,10 +207,29 @@ def _masks(answers: Answers, matches: list[list[Match]], head: MaskHead) -> list
     return [torch.cat(part) for part in parts]
 
 
-def _wanted(features: Tensor, objects: list[Objects], matches: list[Match], full_resolution: bool) -> Tensor:
-    """(P, ., .): targets of the pairs; what lies around a picture is background, as in the official code."""
-    masks = torch.cat([own.masks[pairs.objects] for own, pairs in zip(objects, matches, strict=True)])
+def _wanted(features: Tensor, objects: list[Objects], full_resolution: bool) -> list[Tensor]:
+    """(G, ., .) for each reference; what lies around a picture is background, as in the official code."""
     height, width = features.shape[-2] * STRIDE, features.shape[-1] * STRIDE
-    masks = F.pad(masks, (0, width - masks.shape[-1], 0, height - masks.shape[-2]))
-    start = STRIDE // 2
-    return masks if full_resolution else masks[:, start::STRIDE, start::STRIDE]
+    start, step = (0, 1) if full_resolution else (STRIDE // 2, STRIDE)
+    found = []
+    for own in objects:
+        assert own.masks is not None
+        masks = F.pad(own.masks, (0, width - own.masks.shape[-1], 0, height - own.masks.shape[-2]))
+        found.append(masks[:, start::step, start::step].to(features.dtype))
+    return found
+
+
+def _of_pairs(wanted: list[Tensor], matches: list[Match]) -> Tensor:
+    """(G, h, w) for each reference -> (P, h, w)."""
+    return torch.cat([own[pairs.objects] for own, pairs in zip(wanted, matches, strict=True)])
+
+
+def _drawn(matches: list[Match]) -> list[Match]:
+    """At most `MOST_INSTANCES` pairs of a layer, at random."""
+    counts = [len(pairs.queries) for pairs in matches]
+    kept = torch.zeros(sum(counts), dtype=torch.bool)
+    kept[torch.randperm(len(kept))[:MOST_INSTANCES]] = True
+    return [
+        Match(pairs.queries[own.to(pairs.queries.device)], pairs.objects[own.to(pairs.objects.device)])
+        for pairs, own in zip(matches, kept.split(counts), strict=True)
+    ]

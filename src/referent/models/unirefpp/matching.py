@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from referent.models.unirefpp.assignment import assign
 from referent.models.unirefpp.boxes import corners, overlaps
 
 # Of SimOTA in the official code (the paper prints others).
@@ -28,12 +29,12 @@ class Objects(NamedTuple):
     Attributes:
         labels: (G,) int64.
         boxes: (G, 4), (centre x, centre y, width, height) as shares of the picture.
-        masks: (G, H, W) float in [0, 1], H x W as of the batch's targets.
+        masks: (G, H, W) bool or in [0, 1], H x W as of the batch's pictures; None where boxes are all there is.
     """
 
     labels: Tensor
     boxes: Tensor
-    masks: Tensor
+    masks: Tensor | None
 
 
 class Match(NamedTuple):
@@ -82,17 +83,23 @@ def sim_ota(scores: Tensor, boxes: Tensor, objects: Objects) -> Match:
 
 @torch.no_grad()
 def best_proposal(scores: Tensor, boxes: Tensor, objects: Objects) -> Match:
-    """The one pixel that proposes the object best. All objects of proposals have class 0.
+    """A pixel for each object, so that all together propose best. All objects of proposals have class 0.
 
     Args:
         scores: (Q, K) logits.
         boxes: (Q, 4).
-        objects: one, or none.
+        objects: G of them, or none; at least as many pixels.
     """
+    count = len(objects.labels)
     cost = _PROPOSAL_CLASS * _class_cost(scores, torch.zeros_like(objects.labels))
     cost = cost + _PROPOSAL_L1 * torch.cdist(boxes, objects.boxes, p=1)
     cost = cost - _PROPOSAL_GIOU * overlaps(corners(boxes)[:, None], corners(objects.boxes))[1]
-    return Match(cost.argmin(0), torch.arange(len(objects.labels), device=cost.device))
+    if count < 2:
+        return Match(cost.argmin(0), objects.labels.new_zeros(count))
+    # In the cheapest assignment no object has a pixel that is not among its own `count` cheapest.
+    near = torch.unique(cost.topk(count, dim=0, largest=False).indices)
+    queries, order = near[torch.from_numpy(assign(cost[near].T.double().cpu().numpy())).to(near.device)].sort()
+    return Match(queries, order)
 
 
 def _class_cost(scores: Tensor, labels: Tensor) -> Tensor:

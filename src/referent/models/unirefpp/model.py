@@ -10,7 +10,7 @@ from referent.encoders.build import build_image_encoder, build_text_encoder
 from referent.encoders.swin import Swin
 from referent.models.base import Batch, Examples, Output, SegmentationModel
 from referent.models.unirefpp.config import UniRefConfig
-from referent.models.unirefpp.criterion import Answers, layer_losses, objects_of, total
+from referent.models.unirefpp.criterion import Answers, losses_of
 from referent.models.unirefpp.decoder import Decoded, Decoder
 from referent.models.unirefpp.encoder import Encoder
 from referent.models.unirefpp.extent import Extent, extent_of
@@ -156,17 +156,18 @@ class UniRef(SegmentationModel):
         )
 
     def losses(self, batch: Batch, output: Output) -> dict[str, Tensor]:
-        """`class`, `l1` and `giou` of boxes, `mask`, `mask_bce`, `dice`, `hard_pixels` and `soft_iou` of masks, each
-        summed over the decoder's layers (those of boxes over the proposals too); in training mode only.
+        """`class`, `l1` and `giou` of boxes; `mask`, `mask_bce`, `dice`, `hard_pixels` and `soft_iou` of masks;
+        `projection` and `pairwise` in their place (and those 0) where the batch has boxes without masks.
+
+        Each is summed over the decoder's layers, those of boxes over the proposals too. In training mode only.
 
         Raises:
-            ValueError: the batch has no target, or the output is not of training mode.
+            ValueError: the batch has neither target nor boxes, or the output is not of training mode.
         """
-        if batch.target is None or not output.taps:
-            raise ValueError("losses need batch.target and an output of the model in training mode")
+        if (batch.target is None and batch.boxes is None) or not output.taps:
+            raise ValueError("losses need batch.target or batch.boxes, and an output of the model in training mode")
         answers = Answers(**{name: tap for name, tap in output.taps.items() if name != "sizes"})
-        objects = objects_of(batch.target, output.taps["sizes"])
-        return total(layer_losses(answers, objects, self.mask_head, batch.full_resolution))
+        return losses_of(batch, answers, output.taps["sizes"], self.mask_head, self.config)
 
     def _fused(self, levels: list[Tensor], batch: Batch) -> list[Tensor]:
         """The levels (N, C, ., .) with phrases and examples in them."""
