@@ -231,5 +231,5 @@ def _drawn(matches: list[Match]) -> list[Match]:
     kept[torch.randperm(len(kept))[:MOST_INSTANCES]] = True
     return [
         Match(pairs.queries[own.to(pairs.queries.device)], pairs.objects[own.to(pairs.objects.device)])
-        for pairs, own in zip(matches, kept.split(counts), strict=True)
+        for pairs, own in zip(matches, torch.split(kept, counts), strict=True)
     ]
