@@ -1,0 +1,1 @@
+"""Scores of what is followed through videos: measures, protocols, runs, results."""
