@@ -176,7 +176,7 @@ class Instances:
         size = self.picture(one.image_id).size
         try:
             box = _box(one)
-            target = _filled(box, size) if self.boxes_only else _mask(one.segmentation, size)
+            target = _filled(box, size) if self.boxes_only else read_target(one.segmentation, size)
         except (BadMaskError, DataError, msgspec.MsgspecError) as error:
             raise DataError(f"{self.path.name}: annotation {one.id}: {error}") from None
         alike = self._alike[one.image_id, one.category_id]
@@ -187,7 +187,17 @@ def _box(one: _Annotation) -> ExactBox | None:
     return read_box(msgspec.json.decode(one.bbox) if one.bbox else None)
 
 
-def _mask(value: msgspec.Raw, size: tuple[int, int]) -> Outline | Region:
+def read_target(value: msgspec.Raw, size: tuple[int, int]) -> Outline | Region:
+    """A COCO `segmentation`, its polygons not yet drawn.
+
+    Args:
+        value: JSON, not yet parsed.
+        size: (height, width) of its picture.
+
+    Raises:
+        BadMaskError: of another size, empty, or malformed.
+        msgspec.MsgspecError: no JSON.
+    """
     segmentation = msgspec.json.decode(value) if value else None
     if not isinstance(segmentation, list):
         return Region(read_segmentation(segmentation, size))

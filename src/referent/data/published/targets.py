@@ -4,9 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
-from typing import overload
+from typing import Protocol, overload
 
 from referent.rle import RLE, Polygons, draw
+
+
+class Target(Protocol):
+    """One object that is drawn when its mask is first read."""
+
+    @property
+    def parts(self) -> Polygons:
+        """Its polygons; none where it is drawn from something else."""
+
+    @property
+    def rle(self) -> RLE:
+        """Its mask."""
 
 
 class Outline:
@@ -44,7 +56,7 @@ class Region:
 class Targets(Sequence[RLE]):
     """What `Sample.targets` is: the masks of some objects, which other samples may share."""
 
-    def __init__(self, objects: Sequence[Outline | Region]) -> None:
+    def __init__(self, objects: Sequence[Target]) -> None:
         self._objects = tuple(objects)
 
     @property

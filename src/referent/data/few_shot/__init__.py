@@ -1,0 +1,1 @@
+"""Few-shot segmentation: classes, the pictures that show them, and episodes that ask for a class by examples of it."""
