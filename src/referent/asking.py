@@ -7,7 +7,7 @@ reading, checking, grouping and remembering are the same for all.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence, Sized
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from itertools import groupby, islice, repeat
 from pathlib import Path
@@ -20,8 +20,11 @@ from referent.caching import ByteBoundCache
 from referent.data.sample import Sample
 from referent.errors import BadReferenceError, ReferentError
 from referent.picture import read_picture
-from referent.reference import Example, Phrase, Reference
+from referent.reference import Example, Phrase, Reference, ReferenceLike
 from referent.segmentation import Segmentation
+from referent.tracker import FrameTracker, Tracker
+from referent.tracking.objects import Name
+from referent.tracking.procedure import Procedure
 
 if TYPE_CHECKING:
     import torch
@@ -168,6 +171,54 @@ class AnySegmenter(ABC):
             answers = self._answer_batch([picture for picture, _ in batch], asked)
             for (_, entry), answer in zip(batch, answers, strict=True):
                 yield answer[0] if isinstance(answer, list) and _is_one(entry) else answer
+
+    @overload
+    def track(
+        self, objects: ReferenceLike, *, procedure: str | Procedure | None = None, smoothing: float = 0.0
+    ) -> Tracker[Segmentation]: ...
+    @overload
+    def track(
+        self,
+        objects: Mapping[Name, ReferenceLike | None],
+        *,
+        procedure: str | Procedure | None = None,
+        smoothing: float = 0.0,
+    ) -> Tracker[dict[Name, Segmentation]]: ...
+    def track(
+        self,
+        objects: ReferenceLike | Mapping[Name, ReferenceLike | None],
+        *,
+        procedure: str | Procedure | None = None,
+        smoothing: float = 0.0,
+    ) -> Tracker[Segmentation] | Tracker[dict[Name, Segmentation]]:
+        """Follows objects through a video, one `step(frame)` at a time.
+
+        A model that takes examples remembers what it has found; any other one sees each frame by itself.
+
+        Args:
+            objects: one reference, as in `segment`; or references by name, None for an object whose mask will come with
+                a frame. Neither has to be in the first frame.
+            procedure: the rules of a model that remembers: a name in `tracking.procedure`, or one's own.
+            smoothing: share of the past in every answer of a model that does not (`tracking.smoothing`).
+
+        Raises:
+            BadReferenceError: a reference cannot be used, or not by this model.
+            PictureError: an example cannot be used.
+            ReferentError: a procedure or a smoothing that this model has no use for.
+        """
+        return self._tracker(objects, procedure, smoothing)
+
+    def _tracker(
+        self,
+        objects: ReferenceLike | Mapping[Name, ReferenceLike | None],
+        procedure: str | Procedure | None,
+        smoothing: float,
+    ) -> Tracker[Any]:
+        if procedure is not None:
+            raise ReferentError(f"procedure: expected none, as {self.name} sees each frame alone, found {procedure}")
+        if not 0 <= smoothing < 1:
+            raise ReferentError(f"smoothing: expected at least 0 and less than 1, found {smoothing}")
+        return FrameTracker(self, self._checked, objects, smoothing)
 
     def predict(self, samples: Iterable[Sample], batch_size: int = 1) -> Iterator[tuple[Sample, Segmentation]]:
         """Every sample with its answer, in order; neighbours about one picture share its encoding.

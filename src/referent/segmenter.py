@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -19,14 +19,17 @@ from referent import hub, weights, zoo
 from referent.asking import CACHE_BYTES, AnyLook, AnySegmenter, Failure, file_key
 from referent.caching import ByteBoundCache
 from referent.engine import CHUNK, Encoded, Engine, dtype_of
-from referent.errors import BadReferenceError, WeightsError
+from referent.errors import BadReferenceError, ReferentError, WeightsError
 from referent.files import atomic_write
 from referent.grounding import load as grounding
 from referent.models.base import Output, SegmentationModel, Studied
 from referent.picture import read_mask, read_picture
 from referent.preparation import Preparation
-from referent.reference import Example, Reference
+from referent.reference import Example, Reference, ReferenceLike
 from referent.segmentation import Segmentation, box_of
+from referent.tracker import MemoryTracker, Tracker
+from referent.tracking.objects import Name
+from referent.tracking.procedure import Procedure, procedure_of
 
 if TYPE_CHECKING:
     from referent.reference import PictureSource
@@ -172,6 +175,18 @@ class Segmenter(AnySegmenter):
             features = self.engine.study(self.preparation.picture(picture), self.preparation.mask(target))
             self._studied.put(key, features, sum(tensor.nbytes for tensor in features))
         return features
+
+    def _tracker(
+        self,
+        objects: ReferenceLike | Mapping[Name, ReferenceLike | None],
+        procedure: str | Procedure | None,
+        smoothing: float,
+    ) -> Tracker[Any]:
+        if "example" not in self.reference_kinds:
+            return super()._tracker(objects, procedure, smoothing)
+        if smoothing:
+            raise ReferentError(f"smoothing: expected none, as {self.name} remembers earlier frames, found {smoothing}")
+        return MemoryTracker(self, self._checked, objects, procedure_of(procedure))
 
     def _segmentation(
         self, picture: Image.Image, reference: Reference, probability: NDArray[np.float32], presence: float | None

@@ -1,0 +1,253 @@
+"""Video and references in, segmentations out, frame by frame.
+
+There are two kinds: a model that takes examples remembers what it has found (`MemoryTracker`); any other one sees each
+frame by itself (`FrameTracker`).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from referent.engine import Engine
+from referent.errors import BadReferenceError
+from referent.picture import read_mask, read_picture
+from referent.preparation import Preparation
+from referent.reference import Example, Reference, ReferenceLike
+from referent.segmentation import Segmentation, box_of
+from referent.tracking.follower import Followed, Follower
+from referent.tracking.memory import Features
+from referent.tracking.objects import Name, Objects
+from referent.tracking.procedure import Procedure
+from referent.tracking.smoothing import Smoothing
+
+if TYPE_CHECKING:
+    from referent.reference import PictureSource
+    from referent.rle import RLE
+
+    MaskSource: TypeAlias = PictureSource | RLE
+
+Answer = TypeVar("Answer", Segmentation, dict[Name, Segmentation])
+Check: TypeAlias = Callable[[Reference], object]
+"""Raises BadReferenceError for a reference that the model does not take."""
+
+ONE = "object"
+"""Name of the object of a tracker that was asked for one."""
+
+
+class AsksFrames(Protocol):
+    """What a `FrameTracker` needs of a model."""
+
+    name: str
+    preparation: Preparation
+
+    def look_at(self, picture: PictureSource) -> Any:
+        """See `AnySegmenter.look_at`."""
+
+
+class TakesExamples(Protocol):
+    """What a `MemoryTracker` needs of a model."""
+
+    name: str
+    preparation: Preparation
+    engine: Engine
+
+    def tokens(self, references: Sequence[Reference]) -> Tensor:
+        """See `Segmenter.tokens`."""
+
+
+class Tracker(ABC, Generic[Answer]):
+    """Follows objects through one video.
+
+    Args:
+        check: of references.
+        objects: one reference, whose answers then come alone; or references by name, whose answers come by name. In
+            these, None stands for an object whose mask will come with a frame.
+
+    Attributes:
+        frames: how many have been seen.
+    """
+
+    def __init__(self, check: Check, objects: ReferenceLike | Mapping[Name, ReferenceLike | None]) -> None:
+        self.frames = 0
+        self._check = check
+        self._objects = Objects()
+        self._alone = not isinstance(objects, Mapping)
+        for name, reference in objects.items() if isinstance(objects, Mapping) else [(ONE, objects)]:
+            self._add(name, reference)
+
+    def add(self, name: Name, reference: ReferenceLike | None = None) -> None:
+        """One more object, looked for from the next frame on.
+
+        Args:
+            name: unique.
+            reference: what it is: a phrase, an example (any picture with a mask), several examples, or a phrase with
+                examples; None when its mask comes with a frame (`step`).
+
+        Raises:
+            BadReferenceError: the name is taken, there are too many objects, the model does not take the reference, or
+                this tracker was asked for one object only.
+            PictureError: an example cannot be used.
+        """
+        if self._alone:
+            raise BadReferenceError(f"object {name!r}: this tracker has one reference; begin with references by name")
+        self._add(name, reference)
+
+    def step(self, frame: PictureSource, masks: Mapping[Name, MaskSource] | None = None) -> Answer:
+        """The next frame.
+
+        Args:
+            frame: (H, W, 3) uint8 array, PIL image, path, or bytes. Frames may change their size.
+            masks: what the user knows of this very frame, by object (`ONE` where there is one reference). With its
+                first mask an object begins, and one of a new name is added; a later mask corrects. It is the answer
+                to this frame, and from then on the reference that is kept. An empty one says that the object is not
+                in this frame, and nothing else.
+
+        Returns:
+            The answer about the one reference; or answers by name, in the order of the objects, about those that have
+            begun: that are described, or have been shown. An object that is not there has an empty mask.
+
+        Raises:
+            PictureError: the frame or a mask cannot be used, or they differ in size.
+            BadReferenceError: the first mask of an object is empty, or the model takes no masks.
+        """
+        picture = read_picture(frame)
+        given = {name: self._read(name, mask, picture) for name, mask in (masks or {}).items()}
+        for name in given:
+            if name not in self._objects:
+                self.add(name)
+        answers = self._answers(picture, given)
+        self.frames += 1
+        return cast(Answer, answers[ONE] if self._alone else answers)
+
+    def _read(self, name: Name, mask: MaskSource, picture: Image.Image) -> NDArray[np.bool_]:
+        # A mask is an example that the frame itself gives.
+        self._check(Reference(examples=(Example(picture, mask),)))
+        target = read_mask(mask, (picture.height, picture.width))
+        if not target.any() and not (name in self._objects and self._known(name)):
+            raise BadReferenceError(f"object {name!r}: expected a mask of something to begin with, found an empty one")
+        return target
+
+    def _add(self, name: Name, reference: ReferenceLike | None) -> None:
+        found = None if reference is None else Reference.of(reference)
+        if found is not None:
+            self._check(found)
+        self._objects.add(name, found)
+        self._begin(name, found)
+
+    @abstractmethod
+    def _begin(self, name: Name, reference: Reference | None) -> None:
+        """One more object, checked."""
+
+    @abstractmethod
+    def _known(self, name: Name) -> bool:
+        """Whether anything is known of what the object is."""
+
+    @abstractmethod
+    def _answers(self, picture: Image.Image, given: Mapping[Name, NDArray[np.bool_]]) -> dict[Name, Segmentation]:
+        """To one frame."""
+
+
+class MemoryTracker(Tracker[Answer]):
+    """Asks each frame with what the user gave and with what earlier frames have answered.
+
+    Memory is that of two frames an object, whatever the length of the video.
+
+    Args:
+        model: takes examples.
+        check, objects: see `Tracker`.
+        procedure: its rules.
+    """
+
+    def __init__(
+        self,
+        model: TakesExamples,
+        check: Check,
+        objects: ReferenceLike | Mapping[Name, ReferenceLike | None],
+        procedure: Procedure,
+    ) -> None:
+        self._model, self.procedure = model, procedure
+        self._preparation = procedure.fitted(model.preparation)
+        self._follower = Follower(model.engine, self._preparation, procedure)
+        super().__init__(check, objects)
+
+    def _begin(self, name: Name, reference: Reference | None) -> None:
+        examples = [] if reference is None else [self._studied(example) for example in reference.examples]
+        nothing = torch.zeros(self._preparation.context_length, dtype=torch.int64)
+        self._follower.begin(name, nothing if reference is None else self._model.tokens([reference])[0], examples)
+
+    def _known(self, name: Name) -> bool:
+        return self._follower.knows(name)
+
+    def _studied(self, example: Example) -> Features:
+        picture = read_picture(example.picture)
+        target = read_mask(example.mask, (picture.height, picture.width))
+        if not target.any():
+            raise BadReferenceError(f"{example}: expected a mask of something, found an empty one")
+        return self._model.engine.study(self._preparation.picture(picture), self._preparation.mask(target))
+
+    def _answers(self, picture: Image.Image, given: Mapping[Name, NDArray[np.bool_]]) -> dict[Name, Segmentation]:
+        fitted = {name: self._preparation.mask(mask) for name, mask in given.items()}
+        followed = self._follower.step(self._preparation.picture(picture), (picture.height, picture.width), fitted)
+        return dict(zip(followed.names, self._segmentations(picture, followed, given), strict=True))
+
+    def _segmentations(
+        self, picture: Image.Image, followed: Followed, given: Mapping[Name, NDArray[np.bool_]]
+    ) -> list[Segmentation]:
+        answers = []
+        masks, probabilities = followed.masks.cpu().numpy(), followed.probabilities.cpu().numpy()
+        for name, mask, probability, score in zip(followed.names, masks, probabilities, followed.scores, strict=True):
+            reference = self._objects.references[name] or Reference(examples=(Example(picture, given[name]),))
+            self._objects.references[name] = reference
+            answers.append(
+                Segmentation(
+                    mask=mask,
+                    probability=probability,
+                    box=box_of(mask),
+                    score=score,
+                    found=bool(mask.any()),
+                    reference=reference,
+                    model=self._model.name,
+                    picture=picture,
+                )
+            )
+        return answers
+
+
+class FrameTracker(Tracker[Answer]):
+    """Asks each frame by itself, whatever the model.
+
+    Args:
+        model: any.
+        check, objects: see `Tracker`.
+        smoothing: share of the past in every answer (`tracking.smoothing`).
+    """
+
+    def __init__(
+        self,
+        model: AsksFrames,
+        check: Check,
+        objects: ReferenceLike | Mapping[Name, ReferenceLike | None],
+        smoothing: float,
+    ) -> None:
+        self._model = model
+        self._smooth = Smoothing(smoothing, model.preparation.threshold)
+        super().__init__(check, objects)
+
+    def _begin(self, name: Name, reference: Reference | None) -> None:
+        """Nothing to prepare."""
+
+    def _known(self, name: Name) -> bool:
+        return self._objects.references[name] is not None
+
+    def _answers(self, picture: Image.Image, given: Mapping[Name, NDArray[np.bool_]]) -> dict[Name, Segmentation]:
+        asked = {name: reference for name, reference in self._objects.references.items() if reference is not None}
+        answers = self._model.look_at(picture).segment(list(asked.values()))
+        return {name: self._smooth(name, answer) for name, answer in zip(asked, answers, strict=True)}

@@ -1,0 +1,23 @@
+"""From the probabilities of several objects to masks. N objects, H x W pixels."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def shared_out(probabilities: Tensor) -> Tensor:
+    """(N, H, W) in [0, 1] -> (N, H, W) bool, of which at most one is True at each pixel.
+
+    The background's probability is the product of all objects' improbabilities; the most probable of all wins, the
+    first where two are equal. (The official inference; "soft aggregation" by odds is in its losses only.)
+    """
+    background = (1 - probabilities).prod(0, keepdim=True)
+    winner = torch.cat((background, probabilities)).argmax(0)
+    numbers = torch.arange(1, len(probabilities) + 1, device=winner.device)
+    return winner == numbers[:, None, None]
+
+
+def each_alone(probabilities: Tensor) -> Tensor:
+    """(N, H, W) in [0, 1] -> (N, H, W) bool: more probable than not."""
+    return probabilities > 0.5
