@@ -50,8 +50,7 @@ def boundary(truth: Mask, answer: Mask, void: Mask | None = None, tolerance: flo
         # The official toolkit gives precision or recall 1 to the side that is empty; their mean is 0 all the same.
         return 0.0 if any(counts) else 1.0
     of_truth, of_answer = (
-        int(np.count_nonzero(edge & near(other, radius))) / count
-        for edge, other, count in zip(edges, reversed(edges), counts, strict=True)
+        close_to(edge, other, radius) / count for edge, other, count in zip(edges, reversed(edges), counts, strict=True)
     )
     return 2 * of_truth * of_answer / (of_truth + of_answer) if of_truth + of_answer else 0.0
 
@@ -69,27 +68,22 @@ def outline(mask: Mask) -> Mask:
     return edge
 
 
-def near(mask: Mask, radius: int) -> Mask:
-    """(H, W): the pixels at most `radius` away from one of the mask's: a dilation by a disk."""
-    height, width = mask.shape
-    found = np.zeros_like(mask)
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not len(rows):
-        return found
-    # Only around the mask: most objects are much smaller than the picture.
-    top, bottom = max(0, rows[0] - radius), min(height, rows[-1] + radius + 1)
-    left, right = max(0, columns[0] - radius), min(width, columns[-1] + radius + 1)
-    part = mask[top:bottom, left:right]
-    # Counts of set pixels up to each column, with room on both sides for the widest row of the disk.
-    sums = np.cumsum(np.pad(part, ((0, 0), (radius + 1, radius))), axis=1, dtype=np.int32)
-    reach = found[top:bottom, left:right]
-    for aside in range(min(radius + 1, len(part))):
-        half = math.isqrt(radius * radius - aside * aside)
-        start = radius - half
-        row = sums[:, start + 2 * half + 1 :][:, : part.shape[1]] > sums[:, start:][:, : part.shape[1]]
-        reach[aside:] |= row[: len(row) - aside]
-        reach[: len(row) - aside] |= row[aside:]
-    return found
+def close_to(points: Mask, mask: Mask, radius: int) -> int:
+    """How many of the set pixels of one mask are at most `radius` away from a set pixel of another.
+
+    Args:
+        points, mask: (H, W).
+        radius: in pixels.
+    """
+    # Of each row, counts of set pixels up to each column; a disk is 2 x radius + 1 rows of consecutive pixels.
+    room = (radius, radius), (radius + 1, radius)
+    sums = np.cumsum(np.pad(mask, room), axis=1, dtype=np.int32)
+    rows, columns = (index[:, None] + radius for index in np.nonzero(points))
+    asides = np.arange(-radius, radius + 1)
+    halves = np.array([math.isqrt(radius * radius - int(aside) ** 2) for aside in asides])
+    rows = rows + asides
+    reached = sums[rows, columns + halves + 1] > sums[rows, columns - halves]
+    return int(np.count_nonzero(reached.any(axis=1)))
 
 
 def recall(values: NDArray[np.float64]) -> float:
