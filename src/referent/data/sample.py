@@ -36,6 +36,8 @@ class Sample:
         crowds: how many of the last targets are crowds (COCO's `iscrowd`): regions of things that nobody counted.
         boxes: of the targets, in their order, as the file says them, which need not be the boxes of their masks; None
             for a target without one, and no entries where none has one.
+        labels: class of each target, in their order, as a row of a detector's class head; no entries where the
+            reference says what they are.
     """
 
     id: str
@@ -48,6 +50,7 @@ class Sample:
     polygons: Sequence[Polygons] = field(default=(), repr=False, compare=False)
     crowds: int = 0
     boxes: Sequence[ExactBox | None] = field(default=(), repr=False, compare=False)
+    labels: Sequence[int] = field(default=(), repr=False, compare=False)
 
     def mask(self, overlap: Overlap = "union") -> NDArray[np.bool_]:
         """(H, W) bool: the union of all targets, all False where there are none.
