@@ -83,8 +83,17 @@ def _unirefpp() -> Family:
     return Family(UniRefConfig, UniRef, official, shortest, ("model", ""))
 
 
+def _unirefpp_sam() -> Family:
+    from referent.models.unirefpp.sam import official
+    from referent.models.unirefpp.sam.config import UniRefSamConfig
+    from referent.models.unirefpp.sam.model import UniRefSam
+
+    longest_1024 = dict(_unirefpp().preparation) | {"size": 1024, "longest": 1024}
+    return Family(UniRefSamConfig, UniRefSam, official, longest_1024, ("model", ""))
+
+
 class _Families(Mapping[str, Family]):
-    def __init__(self, **loaders: Callable[[], Family]) -> None:
+    def __init__(self, loaders: Mapping[str, Callable[[], Family]]) -> None:
         self._loaders = loaders
 
     def __getitem__(self, name: str) -> Family:
@@ -100,4 +109,6 @@ class _Families(Mapping[str, Family]):
 COMPOSED = frozenset({"reclip"})
 """Families without weights of their own."""
 
-FAMILIES: Mapping[str, Family] = _Families(cris=_cris, etris=_etris, magnet=_magnet, unirefpp=_unirefpp)
+FAMILIES: Mapping[str, Family] = _Families(
+    {"cris": _cris, "etris": _etris, "magnet": _magnet, "unirefpp": _unirefpp, "unirefpp-sam": _unirefpp_sam}
+)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from referent.encoders.library import transformers_library
 from referent.errors import WeightsError
 from referent.grounding.proposals.base import Candidate, Proposals
 
@@ -46,7 +46,7 @@ class DetectorProposals:
     ) -> None:
         self.name = str(name)
         self.min_score, self.labels, self.device = min_score, list(labels), torch.device(device)
-        transformers = library(self.name)
+        transformers = transformers_library(self.name)
         try:
             config = transformers.AutoConfig.from_pretrained(name)
             zero_shot = type(config) in transformers.AutoModelForZeroShotObjectDetection._model_mapping
@@ -76,21 +76,6 @@ class DetectorProposals:
         return self._processor.post_process_grounded_object_detection(
             outputs, threshold=self.min_score, target_sizes=[size]
         )[0]
-
-
-def library(needed_by: str) -> Any:
-    """transformers, quietly.
-
-    Raises:
-        WeightsError: it is not installed.
-    """
-    try:
-        transformers: Any = import_module("transformers")
-    except ImportError:
-        raise WeightsError(f"{needed_by}: needs transformers: pip install 'referent[detect]'") from None
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
-    return transformers
 
 
 def unloadable(name: str, what: str, error: Exception) -> WeightsError:

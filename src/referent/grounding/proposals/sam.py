@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from referent.encoders.library import transformers_library
 from referent.errors import WeightsError
 from referent.grounding.proposals.base import Candidate, Proposals
-from referent.grounding.proposals.detector import library, unloadable
+from referent.grounding.proposals.detector import unloadable
 from referent.models.reclip.geometry import Boxes, iou
 from referent.rle import encode
 from referent.segmentation import box_of
@@ -46,7 +47,7 @@ class Sam:
 
     def __init__(self, name: str | Path, device: torch.device | str = "cpu") -> None:
         self.name, self.device = str(name), torch.device(device)
-        transformers = library(self.name)
+        transformers = transformers_library(self.name)
         try:
             config = transformers.AutoConfig.from_pretrained(name)
             if config.model_type != "sam":

@@ -5,6 +5,8 @@ Shape letters: M examples, C the common width, h x w a level's map.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -72,30 +74,37 @@ class Gates(nn.Module):
 class Fuser(nn.Module):
     """What the mask encoder sees together with what the image encoder sees, on one level."""
 
-    def __init__(self, inside: int, width: int, reduction: int) -> None:
+    def __init__(self, inside: int, width: int, reduction: int, inner: int | None = None) -> None:
         super().__init__()
-        self.first = PreActivation(inside + width, width)
-        self.gates = Gates(width, reduction)
-        self.second = PreActivation(width, width)
+        inner = inner or width
+        self.first = PreActivation(inside + width, inner)
+        self.gates = Gates(inner, reduction)
+        self.second = PreActivation(inner, inner)
+        self.widen = nn.Conv2d(inner, width, 1) if inner != width else nn.Identity()
 
     def forward(self, own: Tensor, features: Tensor) -> Tensor:
         """(M, inside, h, w), (M, width, h, w) -> (M, width, h, w)."""
         x = self.first(torch.cat((own, features), dim=1))
-        fused: Tensor = self.second(x + self.gates(x))
+        fused: Tensor = self.widen(self.second(x + self.gates(x)))
         return fused
 
 
 class MaskResNet(nn.Module):
-    """The ResNet of four channels, a stage for each of `config.depths`, at strides 4, 8, 16 and so on."""
+    """The ResNet of four channels, at strides 4, 8, 16 and so on.
 
-    def __init__(self, config: MaskEncoderConfig) -> None:
+    Args:
+        depths: blocks in each stage.
+        width: channels of the first stage; each further stage has twice as many.
+    """
+
+    def __init__(self, depths: Sequence[int], width: int) -> None:
         super().__init__()
-        self.stem = nn.Conv2d(4, config.width, 7, stride=2, padding=3)
-        self.stem_norm = nn.BatchNorm2d(config.width)
+        self.stem = nn.Conv2d(4, width, 7, stride=2, padding=3)
+        self.stem_norm = nn.BatchNorm2d(width)
         self.stages = nn.ModuleList()
-        self.channels = tuple(config.width << stage for stage in range(len(config.depths)))
-        inside = config.width
-        for stage, depth in enumerate(config.depths):
+        self.channels = tuple(width << stage for stage in range(len(depths)))
+        inside = width
+        for stage, depth in enumerate(depths):
             blocks: list[nn.Module] = []
             for block in range(depth):
                 blocks.append(BasicBlock(inside, self.channels[stage], 2 if stage and not block else 1))
@@ -123,12 +132,12 @@ class MaskEncoder(MaskResNet):
     """
 
     def __init__(self, config: MaskEncoderConfig, width: int) -> None:
-        super().__init__(config)
+        super().__init__(config.depths, config.width)
         self.coarsest = nn.Sequential(
             nn.Conv2d(self.channels[-1], width, 3, stride=2, padding=1), nn.GroupNorm(min(_GROUPS, width), width)
         )
         taps = (*self.channels[1:], width)
-        self.fusers = nn.ModuleList(Fuser(channels, width, config.gate_reduction) for channels in taps)
+        self.fusers = nn.ModuleList(Fuser(channels, width, config.gate_reduction, config.inner) for channels in taps)
 
     def forward(self, image: Tensor, mask: Tensor, features: list[Tensor]) -> list[Tensor]:
         """Encode.

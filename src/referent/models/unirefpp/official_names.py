@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from referent.encoders.bert import BertConfig
 from referent.encoders.bert_weights import bert_rows
 from referent.encoders.keymap import Row, packed_attention, prefixed
@@ -36,16 +38,16 @@ _FIXED = (
     Row("mask_features.out.", "detr.mask_conv."),
     Row("mask_head.controller.", "detr.controller."),
 )
-_FUSION = (
-    Row("fusion.feature_norm.", "detr.fusion_module.norm_v."),
-    Row("fusion.key_norm.", "detr.fusion_module.norm_l."),
-    Row("fusion.query.", "detr.fusion_module.attn.q_proj."),
-    Row("fusion.key.", "detr.fusion_module.attn.k_proj."),
-    Row("fusion.value.", "detr.fusion_module.attn.v_proj."),
-    Row("fusion.out.", "detr.fusion_module.attn.out_proj."),
-    Row("fusion.modulation.", "detr.fusion_module.adaLN_modulation.1."),
+FUSION = (
+    Row("fusion.feature_norm.", "fusion_module.norm_v."),
+    Row("fusion.key_norm.", "fusion_module.norm_l."),
+    Row("fusion.query.", "fusion_module.attn.q_proj."),
+    Row("fusion.key.", "fusion_module.attn.k_proj."),
+    Row("fusion.value.", "fusion_module.attn.v_proj."),
+    Row("fusion.out.", "fusion_module.attn.out_proj."),
+    Row("fusion.modulation.", "fusion_module.adaLN_modulation.1."),
 )
-_TEXT = (
+TEXT = (
     Row("resizer.project.", "resizer.fc."),
     Row("resizer.norm.", "resizer.layer_norm."),
     Row("pooler.", "text_encoder.pooler.dense."),
@@ -61,10 +63,10 @@ def table(config: UniRefConfig) -> list[Row]:
         rows += prefixed(swin_rows(config.image), ours="image_encoder.", theirs=BACKBONE)
         rows += [Row(f"norms.{stage}.", f"{BACKBONE}norm{stage}.") for stage in range(len(config.image.depths))]
     if isinstance(config.text, BertConfig):
-        rows += [*prefixed(bert_rows(config.text), ours="text_encoder.", theirs="text_encoder."), *_TEXT]
+        rows += [*prefixed(bert_rows(config.text), ours="text_encoder.", theirs="text_encoder."), *TEXT]
     if config.mask_encoder is not None:
         rows += _mask_encoder_rows(config.mask_encoder)
-    return [*rows, *(_FUSION if config.refers else ())]
+    return [*rows, *(prefixed(FUSION, theirs="detr.") if config.refers else ())]
 
 
 def _detector_rows(config: DetectorConfig) -> list[Row]:
@@ -106,30 +108,36 @@ def _feedforward_rows(ours: str, theirs: str) -> list[Row]:
 
 
 def _mask_encoder_rows(config: MaskEncoderConfig) -> list[Row]:
-    theirs = "value_encoder."
-    rows = [
-        Row("mask_encoder.stem.", f"{theirs}conv1."),
-        Row("mask_encoder.stem_norm.", f"{theirs}bn1."),
-        Row("mask_encoder.coarsest.", f"{theirs}final_layer."),
-    ]
-    for stage, depth in enumerate(config.depths):
+    rows = [*mask_resnet_rows(config.depths), Row("mask_encoder.coarsest.", "value_encoder.final_layer.")]
+    for level in range(_LEVELS):
+        rows += fuser_rows(f"mask_encoder.fusers.{level}.", f"value_encoder.fuser{level + 2}.")
+    return rows
+
+
+def mask_resnet_rows(depths: Sequence[int]) -> list[Row]:
+    """The ResNet inside a mask encoder."""
+    rows = [Row("mask_encoder.stem.", "value_encoder.conv1."), Row("mask_encoder.stem_norm.", "value_encoder.bn1.")]
+    for stage, depth in enumerate(depths):
         for block in range(depth):
-            own, other = f"mask_encoder.stages.{stage}.{block}.", f"{theirs}layer{stage + 1}.{block}."
+            own, other = f"mask_encoder.stages.{stage}.{block}.", f"value_encoder.layer{stage + 1}.{block}."
             rows += [
                 Row(f"{own}conv", f"{other}conv"),
                 Row(f"{own}norm", f"{other}bn"),
                 Row(f"{own}shortcut.", f"{other}downsample."),
             ]
-    for level in range(_LEVELS):
-        own, other = f"mask_encoder.fusers.{level}.", f"{theirs}fuser{level + 2}."
+    return rows
+
+
+def fuser_rows(own: str, other: str) -> list[Row]:
+    """One fuser of a mask encoder; both prefixes end with a dot."""
+    rows = [
+        Row(f"{own}gates.channel.0.", f"{other}attention.ChannelGate.mlp.1."),
+        Row(f"{own}gates.channel.2.", f"{other}attention.ChannelGate.mlp.3."),
+        Row(f"{own}gates.pixel.", f"{other}attention.SpatialGate.spatial.conv."),
+    ]
+    for ours, part in (("first", "block1"), ("second", "block2")):
         rows += [
-            Row(f"{own}gates.channel.0.", f"{other}attention.ChannelGate.mlp.1."),
-            Row(f"{own}gates.channel.2.", f"{other}attention.ChannelGate.mlp.3."),
-            Row(f"{own}gates.pixel.", f"{other}attention.SpatialGate.spatial.conv."),
+            Row(f"{own}{ours}.conv", f"{other}{part}.conv"),
+            Row(f"{own}{ours}.shortcut.", f"{other}{part}.downsample."),
         ]
-        for ours, part in (("first", "block1"), ("second", "block2")):
-            rows += [
-                Row(f"{own}{ours}.conv", f"{other}{part}.conv"),
-                Row(f"{own}{ours}.shortcut.", f"{other}{part}.downsample."),
-            ]
     return rows
