@@ -204,7 +204,9 @@ def test_voc_with_sbds_masks_is_read_class_by_class_without_the_border(tmp_path)
     write_voc(tmp_path / "VOC2012", {"a": labels, "b": labels * (labels == 15)}, lists)
     found = open_class_set(tmp_path, "val")
     assert shown(found) == {"aeroplane": ["a.jpg"], "person": ["a.jpg"]}
-    assert np.array_equal(found.classes["aeroplane"][0].mask(), labels == 1)
+    (plane,) = found.classes["aeroplane"]
+    assert np.array_equal(plane.mask(), labels == 1)
+    assert np.array_equal(plane.judged(), labels != 255)
     assert shown(open_class_set(tmp_path, "train")) == {"person": ["b.jpg"]}
     assert list(open_class_set(tmp_path, "val", min_area=9).classes) == ["aeroplane"]
     assert list(open_class_set(tmp_path, "val", classes=["@pascal-5i/0"]).classes) == ["aeroplane"]

@@ -38,6 +38,7 @@ class Sample:
             for a target without one, and no entries where none has one.
         labels: class of each target, in their order, as a row of a detector's class head; no entries where the
             reference says what they are.
+        void: pixels that nobody judged, one RLE a region; they count neither as target nor as background.
     """
 
     id: str
@@ -51,6 +52,7 @@ class Sample:
     crowds: int = 0
     boxes: Sequence[ExactBox | None] = field(default=(), repr=False, compare=False)
     labels: Sequence[int] = field(default=(), repr=False, compare=False)
+    void: Sequence[RLE] = field(default=(), repr=False, compare=False)
 
     def mask(self, overlap: Overlap = "union") -> NDArray[np.bool_]:
         """(H, W) bool: the union of all targets, all False where there are none.
@@ -65,6 +67,13 @@ class Sample:
             parts = self.polygons[number] if overlap == "once" and self.polygons else ()
             union |= draw_once(parts, self.size) if len(parts) > 1 else decode(target)
         return union
+
+    def judged(self) -> NDArray[np.bool_]:
+        """(H, W) bool: all pixels but those of `void`."""
+        judged = np.ones(self.size, dtype=bool)
+        for region in self.void:
+            judged &= ~decode(region)
+        return judged
 
 
 @dataclass(frozen=True)
@@ -86,6 +95,7 @@ class Dataset:
         missing: what was left out because its picture is missing, where that was allowed.
         classes: where the samples ask a list of class names of every picture, these names in order; else empty.
         whole_pictures: whether what is true of a picture is true of all of it, for want of masks.
+        notes: what a reader of numbers should know, a sentence each.
     """
 
     name: str
@@ -94,3 +104,4 @@ class Dataset:
     missing: Missing = Missing()
     classes: tuple[str, ...] = ()
     whole_pictures: bool = False
+    notes: tuple[str, ...] = ()

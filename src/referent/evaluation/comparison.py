@@ -57,6 +57,8 @@ class Comparison:
         if key not in self._triples:
             threshold = protocol.threshold
             answer = self._answer.mask if threshold is None else self._answer.probability > threshold
+            if self._sample.void:
+                answer = answer & self._sample.judged()
             truth, true = self._truth(protocol.overlap, protocol.squash)
             answer = squashed(answer, protocol.squash)
             both, predicted = int(np.count_nonzero(answer & truth)), int(np.count_nonzero(answer))

@@ -69,13 +69,36 @@ class Drawn:
 
 
 def class_sample(
-    name: str, picture: Path, size: tuple[int, int], targets: Sequence[RLE], place: str, split: str
+    name: str,
+    picture: Path,
+    size: tuple[int, int],
+    targets: Sequence[RLE],
+    place: str,
+    split: str,
+    void: Sequence[RLE] = (),
 ) -> Sample:
     """One picture of a class; `place` tells it from the class's others."""
-    return Sample(f"{name}/{place}", picture, size, Reference.of(name), targets, split, {"kind": "name", "name": name})
+    tags = {"kind": "name", "name": name}
+    return Sample(f"{name}/{place}", picture, size, Reference.of(name), targets, split, tags, void=void)
 
 
-def example_of(sample: Sample) -> Example:
-    """The picture with the union of the sample's targets as its mask; the mask is drawn here."""
-    mask = sample.targets[0] if len(sample.targets) == 1 else encode(sample.mask())
-    return Example(sample.picture, mask)
+class ShownExample(Example):
+    """A sample's picture with the union of its targets as the mask, which is drawn when it is first asked for.
+
+    Its name is the sample's id: the same on every machine.
+    """
+
+    _sample: Sample
+
+    def __init__(self, sample: Sample) -> None:
+        object.__setattr__(self, "picture", sample.picture)
+        object.__setattr__(self, "_sample", sample)
+
+    @cached_property
+    def mask(self) -> RLE:
+        """COCO's RLE."""
+        targets = self._sample.targets
+        return targets[0] if len(targets) == 1 else encode(self._sample.mask())
+
+    def __str__(self) -> str:
+        return f"example {self._sample.id}"

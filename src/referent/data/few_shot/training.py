@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from referent.data.few_shot.class_set import ClassSet, example_of
+from referent.data.few_shot.class_set import ClassSet, ShownExample
 from referent.data.sample import Sample
 from referent.reference import Reference
 
@@ -77,8 +77,7 @@ class PictureItem:
         rows = generator.choice(len(members), size=count + 1, replace=False).tolist()
         others = [members[row] for row in rows if members[row].picture != query.picture][:count]
         phrase = query.reference.phrase if generator.random() < self.how.said else None
-        return replace(query, reference=Reference(phrase, tuple(map(example_of, others))))
-
+        return replace(query, reference=Reference(phrase, tuple(map(ShownExample, others))))
 
     def _absent(self, generator: np.random.Generator) -> Sample | None:
         """This picture asked for a class that it does not show; None where it shows all."""

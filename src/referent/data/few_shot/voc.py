@@ -26,6 +26,8 @@ from referent.rle import RLE, encode
 MASK_FOLDERS = ("SegmentationClassAug", "SegmentationClass")
 LISTS = {"train": ("trainaug", "train_aug", "train")}
 """Lists that a split's name may mean, best first; any other name means its own."""
+VOID = 255
+"""Pixels of this value, borders of objects, are nobody's: no evaluation on VOC counts them."""
 WRAPPERS = ("", "VOC2012", "VOCdevkit/VOC2012")
 
 
@@ -65,8 +67,9 @@ def read_voc(
         pixels = np.bincount(labels.ravel(), minlength=256)
         for value, own in enumerate(VOC_NAMES, 1):
             if pixels[value] > 0 and pixels[value] >= min_area:
-                target = Targets([Drawn(partial(_read, mask, value))])
-                classes[own].append(class_sample(own, picture, size, target, name, split or "all"))
+                target, void = (Targets([Drawn(partial(_read, mask, number))]) for number in (value, VOID))
+                border = void if pixels[VOID] else ()
+                classes[own].append(class_sample(own, picture, size, target, name, split or "all", border))
     left_out = problems.settle()
     found = {name: samples for name, samples in classes.items() if samples}
     if not found:
@@ -94,7 +97,7 @@ def _listed(folder: Path, masks: Path, split: str | None) -> list[str]:
 
 
 def _labels(path: Path) -> NDArray[np.uint8]:
-    """(H, W) class of every pixel, 255 for the border that VOC does not judge."""
+    """(H, W) class of every pixel, or `VOID`."""
     try:
         with Image.open(path, formats=("PNG",)) as image:
             values = np.asarray(image)
