@@ -10,16 +10,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from referent.data.sample import Sample
 from referent.errors import DataError
+from referent.evaluation import headed_lines
 from referent.evaluation.comparison import Triple
+from referent.evaluation.headed_lines import HeadedLines
 from referent.rle import RLE
 
 FORMAT = 1
+KIND = "predictions"
 
 
 @dataclass(frozen=True)
@@ -68,41 +71,17 @@ class Answer:
     counters: Mapping[str, int] = field(default_factory=dict)
 
 
-class PredictionFile:
-    """A file being written.
-
-    Args:
-        path: made when missing; an existing one is continued, a last line that was cut off is dropped.
-        header: of this run.
-
-    Raises:
-        DataError: the file was made by another run (the first difference is named), or cannot be read or written.
-    """
+class PredictionFile(HeadedLines[Header]):
+    """A file being written; `HeadedLines` says what becomes of an existing one, and which errors there are."""
 
     def __init__(self, path: Path, header: Header) -> None:
-        self.path = path
-        self._header = header
-        try:
-            # Unbuffered: what a full disk refused must not be tried again, and fail again, on closing.
-            self._stream = path.open("ab", buffering=0)
-        except OSError as error:
-            raise _unwritable(path, error) from error
-        try:
-            if self._holds_header():
-                _check_same(path, read_header(path), header)
-                self._drop_cut_line()
-            else:
-                self._stream.truncate(0)
-                self._write([asdict(header)])
-        except BaseException:
-            self._stream.close()
-            raise
+        super().__init__(path, header, KIND)
 
     def __enter__(self) -> PredictionFile:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stream.close()
+        self.close()
 
     def earlier(self, samples: Mapping[str, Sample]) -> Iterator[tuple[str, Answer]]:
         """(id, answer) of every line that is about one of `samples`.
@@ -120,7 +99,7 @@ class PredictionFile:
                     f"{line['phrase']!r}; the data set has changed since, so write to a new file"
                 )
             triples = _triples(line["counts"])
-            counts = tuple(triples.get(protocol) for protocol in self._header.protocols)
+            counts = tuple(triples.get(protocol) for protocol in self.header.protocols)
             counters = line.get("counters", {})
             yield sample.id, Answer(line["present"], line["score"], line["found"], counts, counters=counters)
 
@@ -130,7 +109,7 @@ class PredictionFile:
         Raises:
             DataError: the file cannot be written.
         """
-        self._write(
+        self.append(
             {
                 "id": sample.id,
                 "picture": str(sample.picture),
@@ -142,41 +121,13 @@ class PredictionFile:
                 "rle": answer.rle,
                 "counts": {
                     protocol: triple
-                    for protocol, triple in zip(self._header.protocols, answer.counts, strict=True)
+                    for protocol, triple in zip(self.header.protocols, answer.counts, strict=True)
                     if triple is not None
                 },
                 **({"counters": dict(answer.counters)} if answer.counters else {}),
             }
             for sample, answer in answered
         )
-
-    def _write(self, lines: Iterable[Mapping[str, Any]]) -> None:
-        content = b"".join(map(_line, lines))
-        try:
-            while content:
-                content = content[self._stream.write(content) :]
-        except OSError as error:
-            raise _unwritable(self.path, error) from error
-
-    def _holds_header(self) -> bool:
-        """Whether there is a first line to check; a part of this run's own first line does not count as one."""
-        with self.path.open("rb") as stream:
-            first = stream.readline()
-        return first.endswith(b"\n") or not _line(asdict(self._header)).startswith(first)
-
-    def _drop_cut_line(self) -> None:
-        """Cut the file after its last line end: what follows was being written when a run was stopped."""
-        with self.path.open("rb+") as stream:
-            end = stream.seek(0, 2)
-            while end:
-                start = max(0, end - 65536)
-                stream.seek(start)
-                last = stream.read(end - start).rfind(b"\n")
-                end = start + last + 1
-                if last >= 0:
-                    break
-                end = start
-            stream.truncate(end)
 
 
 def read(path: Path) -> Iterator[dict[str, Any]]:
@@ -198,11 +149,6 @@ def read(path: Path) -> Iterator[dict[str, Any]]:
             yield content
 
 
-def _line(content: Mapping[str, Any]) -> bytes:
-    # A file name that is no UTF-8 becomes JSON's own escapes.
-    return json.dumps(content, ensure_ascii=False).encode(errors="backslashreplace") + b"\n"
-
-
 def _triples(counts: Mapping[str, Iterable[float]]) -> dict[str, Triple]:
     triples = {}
     for protocol, values in counts.items():
@@ -217,27 +163,4 @@ def read_header(path: Path) -> Header:
     Raises:
         DataError: missing, not a prediction file, or of another version.
     """
-    try:
-        with path.open(encoding="utf-8") as stream:
-            first = json.loads(stream.readline())
-        if first["referent_predictions"] != FORMAT:
-            raise DataError(f"{path}: expected format {FORMAT}, found {first['referent_predictions']!r}")
-        return Header(**first)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path}: expected predictions written by `referent evaluate --save`") from error
-
-
-def _check_same(path: Path, found: Header, expected: Header) -> None:
-    for item in fields(Header):
-        old, new = getattr(found, item.name), getattr(expected, item.name)
-        if old != new:
-            raise DataError(
-                f"{path}: holds predictions of another run ({item.name} {old!r}, here {new!r}); "
-                "remove it or write to another file"
-            )
-
-
-def _unwritable(path: Path, error: OSError) -> DataError:
-    return DataError(f"{path}: cannot be written: {error.strerror or error}")
+    return headed_lines.read_header(path, Header, KIND)
