@@ -63,7 +63,7 @@ def read_davis(
     settled = problems.settle()
     if not videos:
         raise DataError(f"{folder}: no usable sequence" + (f" in split {split!r}" if split else ""))
-    return VideoSet("DAVIS 2016" if single else "DAVIS 2017", task, videos, split, settled)
+    return VideoSet("DAVIS 2016" if single else "DAVIS 2017", "davis", task, videos, split, settled)
 
 
 def _video(name: str, pictures: Path, masks: Path, single: bool, begins: dict[int, str] | None) -> Video:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -55,11 +55,15 @@ class VideoObject:
         number: of the object in masks, 1 or greater.
         first: index of the frame in which it begins: the first whose mask is known.
         category: what it is, where the data set says so.
+        seen: whether there is its like in the training split, where the data set asks for a difference.
+        last: index of the last frame that a score counts; None for the video's last.
     """
 
     number: int
     first: int = 0
     category: str | None = None
+    seen: bool | None = None
+    last: int | None = None
 
 
 @dataclass(frozen=True)
@@ -113,7 +117,9 @@ class VideoSet:
     """An ordered, finite set of videos.
 
     Attributes:
-        name: printed in results: of the data set, or of its folder.
+        name: printed in results.
+        family: what decides how it is scored: "davis", "youtube-vos", "lvos", "mose", "ovis", "ref-davis",
+            "ref-youtube-vos", "mevis".
         task: what is given to whoever follows the objects.
         videos: in the order of the set's list, or by name.
         split: "train", "val", ...; None for all there is.
@@ -121,6 +127,7 @@ class VideoSet:
     """
 
     name: str
+    family: str
     task: Task
     videos: Sequence[Video] = field(repr=False)
     split: str | None = None
@@ -148,4 +155,4 @@ class VideoSet:
             if name not in known:
                 raise DataError(f"{self.name}: no video {name!r}; there are: {', '.join(sorted(known))}")
         videos = [video for video in self.videos if (video.name in names) is kept]
-        return VideoSet(self.name, self.task, videos, self.split, self.problems)
+        return replace(self, videos=videos)
