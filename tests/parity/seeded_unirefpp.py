@@ -160,22 +160,26 @@ def box_mask(seed: int, name: str, height: int, width: int) -> Tensor:
     return mask
 
 
-def clip(seed: int, height: int, width: int) -> tuple[list[Tensor], list[Tensor]]:
-    """Two frames of a box that moves: normalised pictures (3, height, width), masks (1, height, width)."""
+def clip(seed: int, height: int, width: int, frames: int = 2, objects: int = 1) -> tuple[list[Tensor], list[Tensor]]:
+    """Boxes that move, later ones in front: normalised pictures (3, height, width), masks (objects, height, width)."""
     low = uniform01(seed, "video/low", 3 * 7 * 9).reshape(3, 7, 9) * np.float32(200)
     rows, columns = np.arange(height) * 7 // height, np.arange(width) * 9 // width
     noise = uniform01(seed, "video/noise", 3 * height * width).reshape(3, height, width) * np.float32(48)
     back = torch.from_numpy(np.floor(low[:, rows][:, :, columns] + noise).clip(0, 255).astype(np.uint8))
-    u = uniform01(seed, "video/object0", 9)
-    own_height, own_width = int(height * (0.3 + 0.2 * float(u[0]))), int(width * (0.25 + 0.2 * float(u[1])))
     pictures, masks = [], []
-    for frame in range(2):
-        y = int((height - own_height) * float(u[2])) + frame * (int(13 * float(u[4])) - 6)
-        x = int((width - own_width) * (0.5 * float(u[3]))) + frame * (int(17 * float(u[5])) - 8)
-        window = (slice(max(0, y), min(height, y + own_height)), slice(max(0, x), min(width, x + own_width)))
-        picture, mask = back.clone(), torch.zeros(1, height, width)
-        picture[:, window[0], window[1]] = torch.from_numpy((u[6:9] * np.float32(255)).astype(np.uint8))[:, None, None]
-        mask[:, window[0], window[1]] = 1
+    for frame in range(frames):
+        picture, mask = back.clone(), torch.zeros(objects, height, width)
+        for number in range(objects):
+            u = uniform01(seed, f"video/object{number}", 9)
+            own_height, own_width = int(height * (0.3 + 0.2 * float(u[0]))), int(width * (0.25 + 0.2 * float(u[1])))
+            y = int((height - own_height) * float(u[2])) + frame * (int(13 * float(u[4])) - 6)
+            aside = 0.5 * number / max(1, objects - 1) + 0.5 * float(u[3])
+            x = int((width - own_width) * aside) + frame * (int(17 * float(u[5])) - 8)
+            window = (slice(max(0, y), min(height, y + own_height)), slice(max(0, x), min(width, x + own_width)))
+            colour = torch.from_numpy((u[6:9] * np.float32(255)).astype(np.uint8))
+            picture[:, window[0], window[1]] = colour[:, None, None]
+            mask[:, window[0], window[1]] = 0
+            mask[number, window[0], window[1]] = 1
         pictures.append(normalised(picture))
         masks.append(mask)
     return pictures, masks

@@ -1,8 +1,5 @@
 """UniRef++ against recorded outputs of the official code: phrases, examples, both backbones, both precisions."""
 
-import json
-from functools import cache
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +10,7 @@ import seeded_unirefpp
 import torch
 from recording import brief
 from torch import Tensor
+from unirefpp_recording import MASK, SHARE, model_of, recorded, shapes
 
 from referent.models.base import Batch, Examples, Output
 from referent.models.unirefpp import UniRef, UniRefConfig
@@ -21,41 +19,14 @@ from referent.models.unirefpp.fusion import ReferenceBundle
 from referent.models.unirefpp.official import config_of, from_official, to_official
 from referent.models.unirefpp.proposals import Proposals
 
-HERE = Path(__file__).parent / "unirefpp"
 FILES = {"r50": ("r50_ris", "r50_fss"), "swinl": ("swinl_ris",)}
 CASES = [("r50_ris", "ris/e0"), ("r50_ris", "ris/e1"), ("r50_fss", "fss/shot1"), ("r50_fss", "fss/shot5")]
 # Recorded noise between machines is a tenth of these.
-PYRAMID, CHOSEN_LOGIT, SHARE, MASK = 5e-4, 1e-3, 1e-4, 5e-3
+PYRAMID, CHOSEN_LOGIT = 5e-4, 1e-3
 # One rounding to eight bits moves the masks by so much (the recording's own advice).
 ROUNDED_LOGIT, ROUNDED_MASK = 0.05, 0.5
 
 pytestmark = pytest.mark.slow
-
-
-@cache
-def recorded(file: str) -> tuple[Any, dict[str, Any]]:
-    arrays = np.load(HERE / f"unirefpp_{file}.npz")
-    return arrays, json.loads(str(arrays["meta"]))
-
-
-@cache
-def shapes(name: str) -> dict[str, list[int]]:
-    content: dict[str, list[int]] = json.loads((HERE.parent / "keys" / f"{name}.json").read_text())
-    return content
-
-
-def model_of(official: dict[str, Tensor]) -> UniRef:
-    with torch.device("meta"):
-        model = UniRef(config_of(official))
-    model.load_state_dict(from_official(official), assign=True)
-    return model.eval()
-
-
-@pytest.fixture(scope="module")
-def r50() -> UniRef:
-    official = seeded_unirefpp.fill(shapes("unirefpp_video_r50"), 11)
-    assert seeded.digest(official) == recorded("r50_ris")[1]["weights"]["sha256"]
-    return model_of(official)
 
 
 def padded(seed: int, name: str, sizes: list[list[int]]) -> tuple[Tensor, Tensor, Tensor]:
