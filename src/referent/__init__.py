@@ -1,4 +1,4 @@
-"""referent: segments, in a picture, what a reference points at.
+"""referent: segments, in a picture or a video, what a reference points at.
 
     import referent as rf
 
@@ -22,11 +22,14 @@ if TYPE_CHECKING:
         RecipeError,
         ReferentError,
         TrainingError,
+        VideoError,
         WeightsError,
     )
     from referent.reference import Example, Phrase, Reference
     from referent.segmentation import Segmentation, overlay
     from referent.segmenter import Failure, Look, Segmenter, load
+    from referent.tracker import Tracker
+    from referent.video import Frame, Video, VideoWriter, read_video
     from referent.zoo import list_models
 
 _HOME = {
@@ -34,6 +37,7 @@ _HOME = {
     "DataError": "referent.errors",
     "Example": "referent.reference",
     "Failure": "referent.segmenter",
+    "Frame": "referent.video",
     "Look": "referent.segmenter",
     "Phrase": "referent.reference",
     "PictureError": "referent.errors",
@@ -42,11 +46,16 @@ _HOME = {
     "ReferentError": "referent.errors",
     "Segmentation": "referent.segmentation",
     "Segmenter": "referent.segmenter",
+    "Tracker": "referent.tracker",
     "TrainingError": "referent.errors",
+    "Video": "referent.video",
+    "VideoError": "referent.errors",
+    "VideoWriter": "referent.video",
     "WeightsError": "referent.errors",
     "list_models": "referent.zoo",
     "load": "referent.segmenter",
     "overlay": "referent.segmentation",
+    "read_video": "referent.video",
 }
 
 __version__ = "0.1.0"
@@ -55,6 +64,7 @@ __all__ = [
     "DataError",
     "Example",
     "Failure",
+    "Frame",
     "Look",
     "Phrase",
     "PictureError",
@@ -63,11 +73,16 @@ __all__ = [
     "ReferentError",
     "Segmentation",
     "Segmenter",
+    "Tracker",
     "TrainingError",
+    "Video",
+    "VideoError",
+    "VideoWriter",
     "WeightsError",
     "list_models",
     "load",
     "overlay",
+    "read_video",
 ]
 
 

@@ -13,6 +13,10 @@ class PictureError(ReferentError):
     """A picture that cannot be used: missing, unreadable, empty, too large."""
 
 
+class VideoError(ReferentError):
+    """A video that cannot be used, or not to its end: missing, without pictures, damaged, cut off."""
+
+
 class BadReferenceError(ReferentError):
     """A reference that cannot be used: a blank phrase, or a kind of reference that the model does not take."""
 

@@ -27,6 +27,7 @@ from referent.tracking.memory import Features
 from referent.tracking.objects import Name, Objects
 from referent.tracking.procedure import Procedure
 from referent.tracking.smoothing import Smoothing
+from referent.video.frame import Frame
 
 if TYPE_CHECKING:
     from referent.reference import PictureSource
@@ -100,11 +101,11 @@ class Tracker(ABC, Generic[Answer]):
             raise BadReferenceError(f"object {name!r}: this tracker has one reference; begin with references by name")
         self._add(name, reference)
 
-    def step(self, frame: PictureSource, masks: Mapping[Name, MaskSource] | None = None) -> Answer:
+    def step(self, frame: PictureSource | Frame, masks: Mapping[Name, MaskSource] | None = None) -> Answer:
         """The next frame.
 
         Args:
-            frame: (H, W, 3) uint8 array, PIL image, path, or bytes. Frames may change their size.
+            frame: of `read_video`; or a (H, W, 3) uint8 array, PIL image, path, or bytes. Frames may change their size.
             masks: what the user knows of this very frame, by object (`ONE` where there is one reference). With its
                 first mask an object begins, and one of a new name is added; a later mask corrects. It is the answer
                 to this frame, and from then on the reference that is kept. An empty one says that the object is not
@@ -118,7 +119,7 @@ class Tracker(ABC, Generic[Answer]):
             PictureError: the frame or a mask cannot be used, or they differ in size.
             BadReferenceError: the first mask of an object is empty, or the model takes no masks.
         """
-        picture = read_picture(frame)
+        picture = read_picture(frame.picture if isinstance(frame, Frame) else frame)
         given = {name: self._read(name, mask, picture) for name, mask in (masks or {}).items()}
         for name in given:
             if name not in self._objects:
