@@ -251,7 +251,7 @@ def test_the_result_file_names_its_data_relative_to_itself(tmp_path, monkeypatch
     result = evaluate(stub(), dataset(), source=Source("cats.json", class_names=True))
     result.save(tmp_path / "results" / "result.json")
     read = json.loads((tmp_path / "results" / "result.json").read_text())
-    assert read["source"] == {"path": "../cats.json", "pictures": None, "class_names": True, "raw": False}
+    assert (read["source"]["path"], read["source"]["class_names"]) == ("../cats.json", True)
     assert evaluate(stub(), dataset()).source is None
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from referent.data.sample import Missing
+from referent.evaluation.few_shot import FewShotScores
 from referent.evaluation.metrics import LEVEL, Interval
 from referent.evaluation.protocols import Protocol
 from referent.evaluation.source import Source
@@ -122,6 +123,7 @@ class Result:
         missing: of the whole split, what was left out for want of its pictures, where that was allowed.
         counters: what the model counted, summed over all answered phrases: how often ReCLIP's resolver did what (see
             `models.reclip.statistics`); empty for a model that counts nothing.
+        few_shot: means over seeds, classes and episodes, where classes were asked for by examples.
     """
 
     model: str
@@ -148,6 +150,7 @@ class Result:
     source: Source | None = None
     missing: Missing = field(default_factory=Missing)
     counters: Mapping[str, int] = field(default_factory=dict)
+    few_shot: FewShotScores | None = None
     format: int = field(default=FORMAT)
 
     def number(self, name: str, protocol: str | None = None, kind: str | None = None) -> Interval:

@@ -7,6 +7,8 @@ import logging
 from collections import Counter
 from collections.abc import Container, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -19,6 +21,7 @@ from referent.data.sample import Dataset, Sample
 from referent.errors import DataError, ReferentError
 from referent.evaluation import environment, metrics
 from referent.evaluation.comparison import Comparison
+from referent.evaluation.few_shot import FewShotScores, few_shot_scores
 from referent.evaluation.notes import notes
 from referent.evaluation.predictions import Answer, Header, PredictionFile
 from referent.evaluation.protocols import CLASS, Protocol, find
@@ -84,7 +87,7 @@ def evaluate(
         weights_sha256 = f"tensors:{_digest(segmenter)}"
     split = ",".join(sorted({sample.split for sample in dataset.samples}))
     began = perf_counter()
-    run = _Run(segmenter, chosen, counted, samples, "raw" if source and source.raw else "sent")
+    run = _Run(segmenter, chosen, counted, samples, "raw" if source and source.raw else "sent", dataset.notes)
     with ExitStack() as stack:
         file = None
         if save is not None:
@@ -123,6 +126,7 @@ def evaluate(
         source=source,
         missing=dataset.missing,
         counters=dict(run.counters),
+        few_shot=run.few_shot(),
     )
 
 
@@ -154,8 +158,10 @@ class _Run:
         counted: Sequence[Container[str]],
         samples: Sequence[Sample],
         wording: Wording,
+        notes: Sequence[str],
     ) -> None:
         self._segmenter = segmenter
+        self._notes = notes
         self._wording: Wording = wording
         self._protocols = protocols
         self._samples = samples
@@ -163,6 +169,7 @@ class _Run:
         numbers: dict[Path, int] = {}
         self.picture = np.array([numbers.setdefault(sample.picture, len(numbers)) for sample in samples])
         self._pixels = np.array([sample.size[0] * sample.size[1] for sample in samples])
+        self._bordered = [row for row, sample in enumerate(samples) if sample.void]
         classes: dict[str, int] = {}
         self._classes = np.array([classes.setdefault(sample.tags.get(CLASS, ""), len(classes)) for sample in samples])
         self.answered = np.zeros(len(samples), dtype=bool)
@@ -195,9 +202,14 @@ class _Run:
         """All phrases about one picture; a failure is kept, not raised."""
         try:
             answers = list(self._answers(picture, rows, keep_masks=file is not None))
-        except ReferentError as error:
-            return self._fail(picture, rows, str(error))
         except Exception as error:  # One picture must not cost the run, whatever is wrong with it.
+            if len(rows) > 1 and any(self._samples[row].reference.examples for row in rows):
+                # An example that cannot be used costs the questions that show it, not all about this picture.
+                for row in rows:
+                    self.ask(picture, [row], file)
+                return
+            if isinstance(error, ReferentError):
+                return self._fail(picture, rows, str(error))
             _log.warning("%s: left out: %s", picture, error, exc_info=True)
             return self._fail(picture, rows, f"{type(error).__name__}: {error}")
         for row, answer in zip(rows, answers, strict=True):
@@ -216,7 +228,15 @@ class _Run:
         }
         protocol, overall = self._protocols[index], self._scored(index, rows, replicates, seed)
         differing = notes(protocol, self._segmenter.geometry, self._samples, self._wording)
-        return ProtocolScores(protocol, overall, by_kind, tuple(differing))
+        return ProtocolScores(protocol, overall, by_kind, (*differing, *self._notes))
+
+    def few_shot(self) -> FewShotScores | None:
+        """The numbers over seeds; None where no examples were asked."""
+        scored = {
+            protocol.name: lambda rows, index=index: self._scored(index, rows & self.counted[index], 0, 0).numbers
+            for index, protocol in enumerate(self._protocols)
+        }
+        return few_shot_scores(self._samples, self.answered, self.counts[0], scored)
 
     def auroc(self, replicates: int, seed: int) -> metrics.Interval:
         """Of the score, present against absent phrases."""
@@ -272,7 +292,7 @@ class _Run:
 
     def _scored(self, index: int, rows: NDArray[np.bool_], replicates: int, seed: int) -> Scores:
         intersection, union, predicted = self.counts[index].T
-        every = metrics.Counts(intersection, union, predicted, self.present, self._pixels, self._classes)
+        every = metrics.Counts(intersection, union, predicted, self.present, self._judged, self._classes)
         counts = every[rows]
         return Scores(
             phrases=int(rows.sum()),
@@ -280,6 +300,15 @@ class _Run:
             absent=int((~counts.present).sum()),
             numbers=metrics.scores(self._protocols[index], counts, self.picture[rows], replicates, seed),
         )
+
+    @cached_property
+    def _judged(self) -> NDArray[np.int64]:
+        """(N,) pixels that count, of the answered phrases."""
+        pixels = self._pixels.copy()
+        for row in self._bordered:
+            if self.answered[row]:
+                pixels[row] = np.count_nonzero(self._samples[row].judged())
+        return pixels
 
     def _keep(self, row: int, answer: Answer) -> None:
         self.answered[row] = True
@@ -291,7 +320,11 @@ class _Run:
                 self.counts[index, row] = triple
 
     def _fail(self, picture: Path, rows: Sequence[int], error: str) -> None:
-        self.failed.append(Failure(str(picture), len(rows), error))
+        before = self.failed[-1] if self.failed else None
+        if before is not None and (before.picture, before.error) == (str(picture), error):
+            self.failed[-1] = replace(before, phrases=before.phrases + len(rows))
+        else:
+            self.failed.append(Failure(str(picture), len(rows), error))
 
     @contextmanager
     def _model_time(self) -> Iterator[None]:

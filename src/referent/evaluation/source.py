@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from referent.data.checking import OnProblem
+from referent.data.few_shot.questions import FewShot
 from referent.data.loading import open_classes, open_dataset
 from referent.data.sample import Dataset
+
+ALL = "all"
 
 
 @dataclass(frozen=True)
@@ -19,24 +22,31 @@ class Source:
         pictures: folder of the pictures; None where they lie in a usual place.
         class_names: every class name is asked (`open_classes`), not the phrases.
         raw: a published data set's sentences are asked as they were typed.
+        few_shot: classes are asked for by examples, and how; None where phrases are asked.
     """
 
     path: str
     pictures: str | None = None
     class_names: bool = False
     raw: bool = False
+    few_shot: FewShot | None = None
 
     def open(self, split: str, *, allow_missing: bool = False, on_problem: OnProblem = "raise") -> Dataset:
         """The phrases of one split.
 
         Args:
-            split: which.
+            split: which; of examples "all" for every one.
             allow_missing, on_problem: see `open_dataset`.
 
         Raises:
             DataError: see `open_dataset`.
         """
         path, pictures = Path(self.path), None if self.pictures is None else Path(self.pictures)
+        if self.few_shot is not None:
+            chosen = None if split == ALL else split
+            return self.few_shot.open(
+                path, chosen, pictures=pictures, on_problem="skip" if allow_missing else on_problem
+            )
         if self.class_names:
             return open_classes(path, split, pictures=pictures, on_problem=on_problem)
         return open_dataset(
