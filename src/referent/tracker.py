@@ -7,7 +7,7 @@ frame by itself (`FrameTracker`).
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar, cast
 
 import numpy as np
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     MaskSource: TypeAlias = PictureSource | RLE
 
 Answer = TypeVar("Answer", Segmentation, dict[Name, Segmentation])
+_MASK = Reference(examples=(Example("a frame", "its mask"),))
+"""What a mask that comes with a frame is to a model: an example."""
 Check: TypeAlias = Callable[[Reference], object]
 """Raises BadReferenceError for a reference that the model does not take."""
 
@@ -72,12 +74,9 @@ class Tracker(ABC, Generic[Answer]):
         objects: one reference, whose answers then come alone; or references by name, whose answers come by name. In
             these, None stands for an object whose mask will come with a frame.
 
-    Attributes:
-        frames: how many have been seen.
     """
 
     def __init__(self, check: Check, objects: ReferenceLike | Mapping[Name, ReferenceLike | None]) -> None:
-        self.frames = 0
         self._check = check
         self._objects = Objects()
         self._alone = not isinstance(objects, Mapping)
@@ -119,18 +118,54 @@ class Tracker(ABC, Generic[Answer]):
             PictureError: the frame or a mask cannot be used, or they differ in size.
             BadReferenceError: the first mask of an object is empty, or the model takes no masks.
         """
-        picture = read_picture(frame.picture if isinstance(frame, Frame) else frame)
-        given = {name: self._read(name, mask, picture) for name, mask in (masks or {}).items()}
+        picture = _picture_of(frame)
+        given = self._shown(masks or {}, picture)
+        answers = self._answers(picture, given)
+        return cast(Answer, answers[ONE] if self._alone else answers)
+
+    def expect_masks(self) -> None:
+        """Asks whether masks may come with frames.
+
+        Raises:
+            BadReferenceError: the model takes none.
+        """
+        self._check(_MASK)
+
+    def recall(
+        self,
+        frame: PictureSource | Frame,
+        found: Mapping[Name, NDArray[np.bool_]],
+        masks: Mapping[Name, MaskSource] | None = None,
+    ) -> None:
+        """A frame that an earlier run has answered: afterwards the tracker knows of it what it knew then.
+
+        Only the frames of `needed` matter, in their order.
+
+        Args:
+            frame, masks: as they were given to `step`.
+            found: the answers that were not empty, (H, W) each.
+        """
+        picture = _picture_of(frame)
+        self._recall(picture, found, self._shown(masks or {}, picture))
+
+    @abstractmethod
+    def needed(self, found: Sequence[Collection[Name]], shown: Mapping[int, Collection[Name]]) -> set[int]:
+        """Which frames of an earlier run must be recalled to go on with it.
+
+        Args:
+            found: for each of its frames, the objects that were in it.
+            shown: by frame, the objects whose masks were given.
+        """
+
+    def _shown(self, masks: Mapping[Name, MaskSource], picture: Image.Image) -> dict[Name, NDArray[np.bool_]]:
+        given = {name: self._read(name, mask, picture) for name, mask in masks.items()}
         for name in given:
             if name not in self._objects:
                 self.add(name)
-        answers = self._answers(picture, given)
-        self.frames += 1
-        return cast(Answer, answers[ONE] if self._alone else answers)
+        return given
 
     def _read(self, name: Name, mask: MaskSource, picture: Image.Image) -> NDArray[np.bool_]:
-        # A mask is an example that the frame itself gives.
-        self._check(Reference(examples=(Example(picture, mask),)))
+        self.expect_masks()
         target = read_mask(mask, (picture.height, picture.width))
         if not target.any() and not (name in self._objects and self._known(name)):
             raise BadReferenceError(f"object {name!r}: expected a mask of something to begin with, found an empty one")
@@ -138,8 +173,7 @@ class Tracker(ABC, Generic[Answer]):
 
     def _add(self, name: Name, reference: ReferenceLike | None) -> None:
         found = None if reference is None else Reference.of(reference)
-        if found is not None:
-            self._check(found)
+        self._check(found or _MASK)
         self._objects.add(name, found)
         self._begin(name, found)
 
@@ -154,6 +188,15 @@ class Tracker(ABC, Generic[Answer]):
     @abstractmethod
     def _answers(self, picture: Image.Image, given: Mapping[Name, NDArray[np.bool_]]) -> dict[Name, Segmentation]:
         """To one frame."""
+
+    @abstractmethod
+    def _recall(
+        self,
+        picture: Image.Image,
+        found: Mapping[Name, NDArray[np.bool_]],
+        given: Mapping[Name, NDArray[np.bool_]],
+    ) -> None:
+        """See `recall`."""
 
 
 class MemoryTracker(Tracker[Answer]):
@@ -198,6 +241,27 @@ class MemoryTracker(Tracker[Answer]):
         fitted = {name: self._preparation.mask(mask) for name, mask in given.items()}
         followed = self._follower.step(self._preparation.picture(picture), (picture.height, picture.width), fitted)
         return dict(zip(followed.names, self._segmentations(picture, followed, given), strict=True))
+
+    def needed(self, found: Sequence[Collection[Name]], shown: Mapping[int, Collection[Name]]) -> set[int]:
+        """Of each object, the frame of its first reference and the last one it was in; see `Tracker.needed`."""
+        first: dict[Name, int] = {}
+        last: dict[Name, int] = {}
+        for frame, names in enumerate(found):
+            for name in names:
+                first.setdefault(name, frame)
+                last[name] = frame
+            first |= dict.fromkeys(shown.get(frame, ()), frame)
+        return {*first.values(), *last.values()}
+
+    def _recall(
+        self,
+        picture: Image.Image,
+        found: Mapping[Name, NDArray[np.bool_]],
+        given: Mapping[Name, NDArray[np.bool_]],
+    ) -> None:
+        image, size = self._preparation.picture(picture), (picture.height, picture.width)
+        masks = {name: torch.from_numpy(mask) for name, mask in found.items()}
+        self._follower.recall(image, size, masks, {name: self._preparation.mask(mask) for name, mask in given.items()})
 
     def _segmentations(
         self, picture: Image.Image, followed: Followed, given: Mapping[Name, NDArray[np.bool_]]
@@ -252,3 +316,20 @@ class FrameTracker(Tracker[Answer]):
         asked = {name: reference for name, reference in self._objects.references.items() if reference is not None}
         answers = self._model.look_at(picture).segment(list(asked.values()))
         return {name: self._smooth(name, answer) for name, answer in zip(asked, answers, strict=True)}
+
+    def needed(self, found: Sequence[Collection[Name]], shown: Mapping[int, Collection[Name]]) -> set[int]:
+        """Those that smoothing has not forgotten; see `Tracker.needed`."""
+        return set(range(max(0, len(found) - self._smooth.reach), len(found)))
+
+    def _recall(
+        self,
+        picture: Image.Image,
+        found: Mapping[Name, NDArray[np.bool_]],
+        given: Mapping[Name, NDArray[np.bool_]],
+    ) -> None:
+        # What is smoothed are probabilities, of which the answers tell too little.
+        self._answers(picture, given)
+
+
+def _picture_of(frame: PictureSource | Frame) -> Image.Image:
+    return read_picture(frame.picture if isinstance(frame, Frame) else frame)

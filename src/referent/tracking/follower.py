@@ -98,6 +98,18 @@ class Follower:
         self._remember(encoded, dict(zip(named, masks, strict=True)), given)
         return Followed(named, masks, probabilities, [found[name][1] for name in named])
 
+    def recall(
+        self, image: Tensor, size: tuple[int, int], found: Mapping[Name, Tensor], given: Mapping[Name, Tensor]
+    ) -> None:
+        """A frame that was answered in an earlier run: remembered, and not asked again.
+
+        Args:
+            image, size, given: as in `step`.
+            found: (H, W) bool masks that were its answers.
+        """
+        moved = [{name: mask.to(self.engine.device) for name, mask in masks.items()} for masks in (found, given)]
+        self._remember(self.engine.encode(image[None]), *moved)
+
     def _answers(self, encoded: Encoded, names: Sequence[Name], size: tuple[int, int]) -> list[tuple[Tensor, float]]:
         """Of each object the probabilities (H, W), all zero where it is not there, and the score."""
         references = [(row, one) for row, name in enumerate(names) for one in self._memories[name].references]

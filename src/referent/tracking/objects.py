@@ -16,8 +16,8 @@ from referent.segmentation import Segmentation
 Name: TypeAlias = str | int
 """What the user calls an object."""
 
-MOST = 255
-"""A palette picture holds so many objects."""
+MOST = 254
+"""So many objects a palette picture holds: beside them 0, nothing, and 255, which in DAVIS does not count."""
 
 
 @dataclass

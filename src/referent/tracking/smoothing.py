@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 from referent.segmentation import Segmentation, box_of
 from referent.tracking.objects import Name
+
+_FORGOTTEN = 1e-3
 
 
 class Smoothing:
@@ -21,6 +24,11 @@ class Smoothing:
     def __init__(self, share: float, threshold: float) -> None:
         self.share, self.threshold = share, threshold
         self._past: dict[Name, tuple[Segmentation, float]] = {}
+
+    @property
+    def reach(self) -> int:
+        """So many frames back an answer depends on; what is older counts for less than a thousandth."""
+        return math.ceil(math.log(_FORGOTTEN, self.share)) if self.share else 0
 
     def __call__(self, name: Name, answer: Segmentation) -> Segmentation:
         """The answer to one frame, in the light of those before; a frame of another size starts anew."""
