@@ -18,6 +18,7 @@ from referent.models.unirefpp.assignment import assign
 from referent.models.unirefpp.boxinst import alike, filled, neighbours, pairwise, projection, warmth
 from referent.models.unirefpp.colour import lab_of
 from referent.models.unirefpp.criterion import objects_in
+from referent.models.unirefpp.detection import told_apart
 from referent.models.unirefpp.matching import Objects, best_proposal
 
 from .test_unirefpp import awake, config, pictures
@@ -200,3 +201,29 @@ class TestDetection:
         (found,) = objects_in(boxes, torch.tensor([[64, 64]]), classes=1, most=12)
         assert len(found.labels) == 12
         assert float(found.boxes[:, 2].min()) == pytest.approx(9 / 64)
+
+
+class TestFinding:
+    def test_overlapping_boxes_of_one_class_are_one_object(self) -> None:
+        boxes = torch.tensor([[0.0, 0, 10, 10], [1, 0, 10, 10], [30, 30, 40, 40]])
+        scores = torch.tensor([[0.9, 0.1], [0.8, 0.7], [0.3, 0.2]])
+        found = told_apart(boxes, scores)
+        assert list(zip(found.label.tolist(), found.corners[:, 0].tolist(), strict=True)) == [
+            (0, 0),
+            (1, 1),
+            (0, 30),
+            (1, 30),
+        ]
+        assert found.score.tolist() == pytest.approx([0.9, 0.7, 0.3, 0.2])
+
+    def test_boxes_are_given_in_pixels_of_each_picture(self) -> None:
+        torch.manual_seed(0)
+        model = awake(UniRef(config(text=None)))
+        sizes = torch.tensor([[64, 64], [40, 56]])
+        image = pictures(2)
+        image[1, :, 40:], image[1, :, :, 56:] = 0, 0
+        with torch.no_grad():
+            both, alone = model.detect(image, sizes), model.detect(image[1:, :, :40, :56])
+        assert torch.allclose(both[1].corners, alone[0].corners, atol=1e-2)
+        assert both[0].corners.max() > 1
+        assert (both[0].score.diff() <= 0).all()

@@ -99,6 +99,21 @@ class Candidates:
 
 
 @dataclass(frozen=True)
+class Found:
+    """Objects that a detector finds in one picture without being asked, best first.
+
+    Attributes:
+        corners: (P, 4) float, x0, y0, x1, y1 in pixels of the batch's picture.
+        score: (P,) in [0, 1].
+        label: (P,) int64, their classes.
+    """
+
+    corners: Tensor
+    score: Tensor
+    label: Tensor
+
+
+@dataclass(frozen=True)
 class Batch:
     """B pictures and N references about them; one picture may carry many references.
 
@@ -210,6 +225,8 @@ class SegmentationModel(nn.Module, ABC):
     gives_boxes: bool = False
     # Whether it says which of several names is a picture's (`Output.label`).
     gives_labels: bool = False
+    # Classes of objects that it finds without being asked (`detect`): 1 for one that does not tell them apart.
+    classes: int = 0
 
     @abstractmethod
     def look_at(self, image: Tensor) -> tuple[Tensor, ...]:
@@ -242,6 +259,14 @@ class SegmentationModel(nn.Module, ABC):
             mask: (M, 1, H, W) float, 1 on the target.
         """
         return self.study(image.expand(len(mask), -1, -1, -1), mask)
+
+    def detect(self, image: Tensor, sizes: Tensor | None = None) -> list[Found]:
+        """Everything in each of B pictures; only for models with `classes`.
+
+        Args:
+            image, sizes: as in `Batch`.
+        """
+        raise NotImplementedError(f"{type(self).__name__} finds what it is asked for")
 
     @abstractmethod
     def answer(self, sight: tuple[Tensor, ...], batch: Batch) -> Output:

@@ -8,10 +8,12 @@ from torch.nn import functional as F
 
 from referent.encoders.build import build_image_encoder, build_text_encoder
 from referent.encoders.swin import Swin
-from referent.models.base import Batch, Examples, Output, SegmentationModel
+from referent.models.base import Batch, Examples, Found, Output, SegmentationModel
+from referent.models.unirefpp.boxes import corners
 from referent.models.unirefpp.config import UniRefConfig
 from referent.models.unirefpp.criterion import Answers, losses_of
 from referent.models.unirefpp.decoder import Decoded, Decoder
+from referent.models.unirefpp.detection import told_apart
 from referent.models.unirefpp.encoder import Encoder
 from referent.models.unirefpp.extent import Extent, extent_of
 from referent.models.unirefpp.fusion import ReferenceBundle, UniFusion
@@ -36,6 +38,7 @@ class UniRef(SegmentationModel):
         super().__init__()
         self.config = config
         width, detector = config.width, config.detector
+        self.classes = detector.classes
         self.image_encoder = build_image_encoder(config.image)
         channels = self.image_encoder.channels
         # The norms that detectors put on Swin's maps.
@@ -143,6 +146,16 @@ class UniRef(SegmentationModel):
         if self.training:
             taps = self._answers(proposals, decoded, features, sizes)._asdict() | {"sizes": sizes}
         return Output(logits, scores.gather(1, chosen)[:, 0], taps)
+
+    def detect(self, image: Tensor, sizes: Tensor | None = None) -> list[Found]:
+        """All that is in each of B pictures, without any reference, as the official code evaluates detection."""
+        finest, *levels, sizes, _ = self.look_at(image, sizes)
+        extent = extent_of(sizes, finest.shape[-2] * STRIDE, finest.shape[-1] * STRIDE, _shapes(levels))
+        memory = self.encoder(levels, extent)
+        decoded = self.decoder(self.proposer(memory, extent), memory, extent)
+        scores = self.decoder.score[-1](decoded.states[-1]).sigmoid()
+        boxes = corners(decoded.references[-1]) * sizes.flip(1).repeat(1, 2)[:, None]
+        return [told_apart(own_boxes, own_scores) for own_boxes, own_scores in zip(boxes, scores, strict=True)]
 
     def _answers(self, proposals: Proposals, decoded: Decoded, features: Tensor, sizes: Tensor) -> Answers:
         return Answers(
