@@ -12,7 +12,8 @@ from torch.nn import functional as F
 from referent.encoders.base import ImageEncoder
 
 _EXPANSION = 4
-_NORM_EPS = 1e-5
+NORM_EPS = 1e-5
+"""Of the batch norms, as detectron2 has it."""
 
 
 class ResNetConfig(BaseModel):
@@ -51,7 +52,7 @@ class FrozenBatchNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C, H, W)."""
-        return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=_NORM_EPS)
+        return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=NORM_EPS)
 
 
 class FrozenConv(nn.Module):

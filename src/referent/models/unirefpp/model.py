@@ -122,9 +122,13 @@ class UniRef(SegmentationModel):
 
         In training with `taps` for the losses.
         """
+        return self._answered(sight, batch, self._phrases(batch.tokens))
+
+    def _answered(self, sight: tuple[Tensor, ...], batch: Batch, phrases: ReferenceBundle | None) -> Output:
+        """`answer`, its phrases read."""
         finest, *levels, sizes, canvas = sight
         sizes, finest = batch.per_reference(sizes), batch.per_reference(finest)
-        levels = self._fused([batch.per_reference(level) for level in levels], batch)
+        levels = self._fused([batch.per_reference(level) for level in levels], phrases, self._examples(batch))
         height, width = finest.shape[-2] * STRIDE, finest.shape[-1] * STRIDE
         extent = extent_of(sizes, height, width, _shapes(levels))
         memory = self.encoder(levels, extent)
@@ -168,6 +172,12 @@ class UniRef(SegmentationModel):
             proposal_boxes=self.proposer.boxes_of_all(proposals),
         )
 
+    def for_inference(self, dtype: torch.dtype = torch.float32, size: int = 416) -> SegmentationModel:
+        """See `SegmentationModel.for_inference` and `inference.py`."""
+        from referent.models.unirefpp.inference import UniRefInference  # which needs this module
+
+        return UniRefInference(self, dtype, size)
+
     def losses(self, batch: Batch, output: Output) -> dict[str, Tensor]:
         """`class`, `l1` and `giou` of boxes; `mask`, `mask_bce`, `dice`, `hard_pixels` and `soft_iou` of masks;
         `projection` and `pairwise` in their place (and those 0) where the batch has boxes without masks.
@@ -182,9 +192,10 @@ class UniRef(SegmentationModel):
         answers = Answers(**{name: tap for name, tap in output.taps.items() if name != "sizes"})
         return losses_of(batch, answers, output.taps["sizes"], self.mask_head, self.config)
 
-    def _fused(self, levels: list[Tensor], batch: Batch) -> list[Tensor]:
-        """The levels (N, C, ., .) with phrases and examples in them."""
-        phrases, examples = self._phrases(batch.tokens), self._examples(batch)
+    def _fused(
+        self, levels: list[Tensor], phrases: ReferenceBundle | None, examples: list[ReferenceBundle] | None
+    ) -> list[Tensor]:
+        """The levels (N, C, ., .) with phrases and examples, a bundle of them for each level, in them."""
         fused = []
         for number, level in enumerate(levels):
             references = [phrases] if phrases is not None else []

@@ -1,0 +1,97 @@
+"""UniFusion for answering on a CPU: phrases, which have few keys, are taken into its projections.
+
+A pixel's score of a key is bilinear in both, so what the query projection makes of all pixels need not be computed: the
+keys are taken back through it, and so are the values through the last projection. With K keys and C channels this
+replaces 2 C^2 products for each pixel and head by 2 K C, a saving while K is below C; examples, whose keys are pixels,
+have more and go the plain way.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from referent.layers.fast import Norm, map_of, rows_of
+from referent.layers.packed import PackedLinear
+from referent.models.unirefpp.fusion import ReferenceBundle, UniFusion
+
+# Pixels that look at examples together, which bounds memory: their queries are `heads` times as wide as they are.
+_PIXELS_AT_ONCE = 4096
+
+
+class FastFusion(nn.Module):
+    """`UniFusion` in evaluation; maps come out channels-last.
+
+    Args:
+        fusion: on the CPU, float32.
+        dtype: of the large products where examples are read; all else is float32.
+    """
+
+    def __init__(self, fusion: UniFusion, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.dtype, self.heads = dtype, fusion.heads
+        width = fusion.query.in_features
+        self.feature_norm, self.key_norm = (
+            Norm(norm, torch.float32) for norm in (fusion.feature_norm, fusion.key_norm)
+        )
+        self.query, self.key, self.value = (
+            PackedLinear.of(layer, dtype) for layer in (fusion.query, fusion.key, fusion.value)
+        )
+        self.out = PackedLinear(fusion.out.weight.to(dtype), None)
+        self.modulation = PackedLinear.of(fusion.modulation, torch.float32)
+        # Of each head: (heads, D, C) and (heads, D) of the queries, (heads, D, C) of the output.
+        self.query_weight = fusion.query.weight.detach().reshape(self.heads, -1, width)
+        self.query_bias = fusion.query.bias.detach().reshape(self.heads, -1)
+        self.out_weight = fusion.out.weight.detach().T.reshape(self.heads, -1, width)
+        self.out_bias = fusion.out.bias.detach()
+
+    def forward(self, features: Tensor, *references: ReferenceBundle) -> Tensor:
+        """As `UniFusion.forward`."""
+        pixels = rows_of(features.contiguous(memory_format=torch.channels_last))
+        normed = self.feature_norm(pixels)
+        fused = pixels
+        for reference in references:
+            given = reference.keep.any(1, keepdim=True)
+            keep = reference.keep | ~given  # a softmax over nothing is undefined
+            shift, scale, gate = self.modulation(F.silu(reference.pooled)).mul(given).chunk(3, dim=-1)
+            factor, constant = gate * (1 + scale), gate * shift
+            read = self._read_few if reference.keys.shape[1] < features.shape[1] else self._read_many
+            fused = read(fused, normed, reference, keep, factor) + (constant + factor * self.out_bias)[:, None]
+        return map_of(fused, *features.shape[-2:])
+
+    def _read_few(
+        self, fused: Tensor, normed: Tensor, reference: ReferenceBundle, keep: Tensor, factor: Tensor
+    ) -> Tensor:
+        """`fused` and what `normed` (N, S, C) reads of few keys, times `factor` (N, C)."""
+        key, value = self._projected(reference)
+        scale = key.shape[-1] ** -0.5
+        asked = (key.transpose(1, 2) @ self.query_weight).flatten(1, 2).mul_(scale)  # (N, heads * K, C)
+        offset = (key * self.query_bias).sum(-1).mul_(scale).transpose(1, 2)  # (N, heads, K)
+        offset = offset.masked_fill(~keep[:, None], -torch.inf).flatten(1)
+        scores = torch.baddbmm(offset[:, None], normed, asked.transpose(1, 2))
+        shares = scores.reshape(*normed.shape[:2], self.heads, -1).softmax(-1).flatten(2)
+        answered = (value.transpose(1, 2) @ self.out_weight).flatten(1, 2) * factor[:, None]
+        return torch.baddbmm(fused, shares, answered)
+
+    def _read_many(
+        self, fused: Tensor, normed: Tensor, reference: ReferenceBundle, keep: Tensor, factor: Tensor
+    ) -> Tensor:
+        """As `_read_few`, of many keys."""
+        key, value = (part.transpose(1, 2).to(self.dtype) for part in self._projected(reference))
+        mask = None if bool(keep.all()) else keep[:, None, None]
+        parts = []
+        for some in torch.split(normed, _PIXELS_AT_ONCE, dim=1):
+            query = self._split(self.query(some.to(self.dtype))).transpose(1, 2)
+            read = F.scaled_dot_product_attention(query, key, value, mask).transpose(1, 2).flatten(2)
+            parts.append(self.out(read).float())
+        return torch.addcmul(fused, torch.cat(parts, dim=1), factor[:, None])
+
+    def _projected(self, reference: ReferenceBundle) -> tuple[Tensor, Tensor]:
+        """Keys and values, (N, K, heads, D) float32."""
+        key = self.key(self.key_norm(reference.keys).to(self.dtype)).float()
+        value = self.value(reference.values.to(self.dtype)).float()
+        return self._split(key), self._split(value)
+
+    def _split(self, x: Tensor) -> Tensor:
+        return x.reshape(*x.shape[:2], self.heads, -1)
