@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -108,6 +108,25 @@ def read_header(path: Path, shape: type[Header], kind: str) -> Header:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path}: expected {kind} written by `referent evaluate --save`") from error
+
+
+def read_lines(path: Path, shape: type[Header], kind: str) -> Iterator[tuple[int, Any]]:
+    """Number and content of each line behind the header.
+
+    Args:
+        path, shape, kind: see `read_header`.
+
+    Raises:
+        DataError: missing, another kind of file, or a line that is no JSON (its number is named).
+    """
+    read_header(path, shape, kind)
+    with path.open(encoding="utf-8", errors="replace") as stream:
+        next(stream)
+        for number, line in enumerate(stream, 2):
+            try:
+                yield number, json.loads(line)
+            except ValueError as error:
+                raise DataError(f"{path}: line {number}: expected {kind}, found {line[:60]!r}") from error
 
 
 def _line(content: Mapping[str, Any]) -> bytes:
