@@ -17,11 +17,11 @@ from pycocotools import mask as coco_mask
 
 from referent.data.loading import open_dataset
 from referent.data.scenes.clips import LENGTH, sample_clip
-from referent.data.scenes.davis_layout import palette
 from referent.data.scenes.examples import example
 from referent.data.scenes.outlines import outlines
 from referent.data.scenes.tracing import trace
 from referent.data.scenes.writing import Settings, write_scenes
+from referent.data.videos.label_pictures import palette
 from referent.errors import DataError
 from referent.rle import decode
 

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from referent.data.scenes.clips import sample_clip
-from referent.data.scenes.davis_layout import numbers, palette
+from referent.data.scenes.davis_layout import numbers
+from referent.data.videos.label_pictures import write_labels
 
 SIZE = (48, 64)
 
@@ -51,9 +52,7 @@ def write_frames(folder: Path, one: Film, step: int = 1, names: str = "{:05d}") 
 def save_labels(path: Path, labels: NDArray[np.uint8]) -> None:
     """A palette PNG."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    image = Image.fromarray(labels)
-    image.putpalette(palette())
-    image.save(path)
+    write_labels(path, labels)
 
 
 def write_davis(root: Path, films: dict[str, Film], *, resolution: str = "480p", step: int = 1) -> None:

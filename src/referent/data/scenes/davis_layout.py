@@ -25,6 +25,7 @@ from referent.data.scenes.clips import Clip, sample_clip
 from referent.data.scenes.motions import say_of_clip
 from referent.data.scenes.shading import paint
 from referent.data.scenes.tracing import Trace, trace
+from referent.data.videos.label_pictures import write_labels
 from referent.files import atomic_path, atomic_write
 
 RESOLUTION = "480p"
@@ -92,10 +93,7 @@ class DavisLayout:
             for mask, listed in zip(seen.masks, seen_in, strict=True):
                 if mask.any():
                     listed.append(frame)
-            numbered = Image.fromarray(numbers(seen))
-            numbered.putpalette(palette())
-            with atomic_path(masks / f"{frame}.png", sync=False) as path:
-                numbered.save(path, format="PNG")
+            write_labels(masks / f"{frame}.png", numbers(seen))
             if not (pictures / f"{frame}.jpg").exists():
                 with atomic_path(pictures / f"{frame}.jpg", sync=False) as path:
                     Image.fromarray(paint(seen)).save(path, format="JPEG", quality=QUALITY)
@@ -113,12 +111,3 @@ def numbers(seen: Trace) -> NDArray[np.uint8]:
     for number, mask in enumerate(seen.masks, start=1):
         found[mask] = number
     return found
-
-
-def palette() -> list[int]:
-    """The 256 colours of PASCAL VOC and DAVIS, flat: the bits of the number, three by three, from the highest down."""
-    colours = []
-    for number in range(256):
-        for channel in range(3):
-            colours.append(sum((number >> (3 * bit + channel) & 1) << (7 - bit) for bit in range(3)))
-    return colours

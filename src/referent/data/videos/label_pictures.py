@@ -11,6 +11,7 @@ from PIL import Image
 
 from referent.data.videos.video import FrameTruth
 from referent.errors import DataError
+from referent.files import atomic_path
 
 VOID = 255
 """In DAVIS's pictures, a pixel that does not count."""
@@ -49,6 +50,31 @@ def read_labels(path: Path, size: tuple[int, int] | None = None) -> NDArray[np.u
         values = (values == VOID).astype(np.uint8)
     labels: NDArray[np.uint8] = values
     return labels
+
+
+def write_labels(path: Path, labels: NDArray[np.uint8]) -> None:
+    """A palette PNG in DAVIS's colours, all of it or nothing.
+
+    Args:
+        path: in a folder that is there.
+        labels: (H, W) numbers.
+
+    Raises:
+        OSError: the folder is not writable or full.
+    """
+    image = Image.fromarray(labels)
+    image.putpalette(palette())
+    with atomic_path(path, sync=False) as temporary:
+        image.save(temporary, format="PNG")
+
+
+def palette() -> list[int]:
+    """The 256 colours of PASCAL VOC and DAVIS, flat: the bits of the number, three by three, from the highest down."""
+    colours = []
+    for number in range(256):
+        for channel in range(3):
+            colours.append(sum((number >> (3 * bit + channel) & 1) << (7 - bit) for bit in range(3)))
+    return colours
 
 
 class LabelPictures:
