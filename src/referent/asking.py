@@ -7,7 +7,7 @@ reading, checking, grouping and remembering are the same for all.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from itertools import groupby, islice, repeat
 from pathlib import Path
@@ -269,12 +269,20 @@ class AnySegmenter(ABC):
         """References this model can take, from whatever the user wrote."""
         items: Sequence[Any] = [references] if _is_one(references) else references  # type: ignore[assignment]
         found = [Reference.of(item) for item in items]
-        for kind in sorted({kind for reference in found for kind in reference.kinds} - self.reference_kinds):
+        self.check_kinds({kind for reference in found for kind in reference.kinds})
+        return found
+
+    def check_kinds(self, kinds: Collection[str]) -> None:
+        """Whether it takes references of these kinds.
+
+        Raises:
+            BadReferenceError: it does not; the message says which models do.
+        """
+        for kind in sorted(set(kinds) - self.reference_kinds):
             takes = " and ".join(f"{own}s" for own in sorted(self.reference_kinds, reverse=True))
             able = ", ".join(zoo.able_to_take(kind))
             instead = f"for {KINDS[kind]} use {able}" if able else f"no model here takes {KINDS[kind]} yet"
             raise BadReferenceError(f"{self.name} takes {takes}; {instead}")
-        return found
 
 
 class AnyLook(ABC):
