@@ -63,6 +63,27 @@ def evaluate(
         typer.Option(help="Only phrases with this tag: name=cat,dog or name=@voc; may be given several times."),
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many phrases.")] = None,
+    shots: Annotated[
+        int | None, typer.Option(min=1, help="Ask for classes by so many examples each, not by phrases.")
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, help="Lists of episodes to draw, for a standard deviation. Default: 5.")
+    ] = None,
+    episodes: Annotated[int | None, typer.Option(min=1, help="Episodes of each list. Default: 1000.")] = None,
+    listing: Annotated[
+        str | None, typer.Option(help="drawn, every or first: which episodes (docs/evaluate.md). Default: by the data.")
+    ] = None,
+    classes: Annotated[
+        list[str] | None,
+        typer.Option(help="Only these classes: cat,dog, a file of names, or @coco-20i/0; may be given several times."),
+    ] = None,
+    leave_out: Annotated[
+        list[str] | None, typer.Option(help="Not these classes, likewise; may be given several times.")
+    ] = None,
+    min_area: Annotated[
+        int | None, typer.Option(min=0, help="Only pictures with so many pixels of a class show it. Default: 0.")
+    ] = None,
+    named: Annotated[bool, typer.Option("--named", help="Say a class's name beside its examples.")] = False,
     save: Annotated[
         Path | None,
         typer.Option(help="Write predictions here (JSON lines); the same command again continues an interrupted run."),
@@ -78,19 +99,32 @@ def evaluate(
 ) -> None:
     """Score MODEL on DATA: oIoU, mIoU, Pr@0.5..0.9, AUROC, with 95 % intervals over pictures.
 
+    With --shots: class-mIoU and FB-IoU of classes that are asked for by examples, with the deviation over seeds.
+
     Exit code 1 when some pictures could not be answered (they are named and left out of the numbers).
     """
     from referent import segmenter, weights, zoo
+    from referent.cli.few_shot import few_shot_of
+    from referent.errors import DataError
     from referent.evaluation.run import evaluate as run
     from referent.evaluation.selection import parse
     from referent.evaluation.source import Source
 
     check_writable((save, out, draw))
-    source = Source(str(data), None if pictures is None else str(pictures), class_names, raw)
+    few_shot = few_shot_of(shots, seeds, episodes, listing, classes, leave_out, min_area, named)
+    if few_shot is not None and (class_names or raw):
+        raise DataError("--shots asks by examples: leave out --class-names and --raw")
+    source = Source(str(data), None if pictures is None else str(pictures), class_names, raw, few_shot)
     dataset = source.open(split, allow_missing=allow_missing)
+    if few_shot is not None:
+        # Names in place of files, which may change: the result must say what was asked.
+        source = replace(source, few_shot=replace(few_shot, classes=dataset.classes, leave_out=()))
     conditions = parse([*(where or []), *(f"kind={value}" for value in kind or [])])
     loaded = segmenter.load(model, device=device, dtype=dtype, clip=clip)
-    names = [name.strip() for value in protocol or ["referent"] for name in value.split(",") if name.strip()]
+    if few_shot is not None:
+        loaded.check_kinds({"example", "phrase"} if named else {"example"})
+    usual = "referent" if few_shot is None else "fss"
+    names = [name.strip() for value in protocol or [usual] for name in value.split(",") if name.strip()]
     try:
         result = run(
             loaded,
@@ -125,11 +159,17 @@ def evaluate(
 def _show(result: Result, written: list[Path]) -> None:
     from rich.console import Console
 
+    from referent.cli.few_shot import show_spreads
+
     console = Console()
     chosen = f", {_listed(result.where)}" if result.where else ""
+    asked = (
+        f"{result.phrases} phrases ({result.absent} true of nothing)"
+        if result.few_shot is None
+        else f"{result.phrases} episodes about {len(result.few_shot.classes)} classes"
+    )
     console.print(
-        f"[bold]{result.model}[/] on {result.dataset} ({result.split}{chosen}): "
-        f"{result.phrases} phrases ({result.absent} true of nothing), {result.pictures} pictures, "
+        f"[bold]{result.model}[/] on {result.dataset} ({result.split}{chosen}): {asked}, {result.pictures} pictures, "
         f"{result.seconds:.1f} s",
         highlight=False,
         soft_wrap=True,
@@ -140,6 +180,8 @@ def _show(result: Result, written: list[Path]) -> None:
     names, fitting = list(result.scores), max(1, (console.width - NUMBER_WIDTH) // PROTOCOL_WIDTH)
     for start in range(0, len(names), fitting):
         console.print(_overall(result, names[start : start + fitting]))
+    if result.few_shot is not None:
+        show_spreads(console, result.few_shot)
     for name, one in result.scores.items():
         for note in one.notes:
             console.print(f"{name}: {note}", highlight=False, markup=False, soft_wrap=True)

@@ -93,7 +93,8 @@ class Dataset:
         samples: in the file's order.
         problems: what was left out of the file because it is wrong.
         missing: what was left out because its picture is missing, where that was allowed.
-        classes: where the samples ask a list of class names of every picture, these names in order; else empty.
+        classes: where the samples ask for classes, by name of every picture or by examples of each, their names in
+            order; else empty.
         whole_pictures: whether what is true of a picture is true of all of it, for want of masks.
         notes: what a reader of numbers should know, a sentence each.
     """

@@ -35,7 +35,7 @@ class Source:
         """The phrases of one split.
 
         Args:
-            split: which; of examples "all" for every one.
+            split: which; of examples "all", or several with commas, for every one.
             allow_missing, on_problem: see `open_dataset`.
 
         Raises:
@@ -43,7 +43,7 @@ class Source:
         """
         path, pictures = Path(self.path), None if self.pictures is None else Path(self.pictures)
         if self.few_shot is not None:
-            chosen = None if split == ALL else split
+            chosen = None if split == ALL or "," in split else split
             return self.few_shot.open(
                 path, chosen, pictures=pictures, on_problem="skip" if allow_missing else on_problem
             )

@@ -7,9 +7,10 @@
 `files`: globs from the root of the repository, separated by commas; one row a file, in order of name.
 `protocol`: one or more of a result's protocols (a row each); the result's first when left out.
 `columns`: `PATH` or `Title=PATH`. A path is a number of the protocol ("mIoU", "Pr@0.5"; "mIoU:position" for one kind of
-phrase), printed in percent with its interval; "AUROC", likewise; "protocol", name and version; "notes" of the protocol;
-or keys into the JSON file joined by dots ("machine.processor"). With keys alone, any JSON file will do. Results under
-two versions of one protocol do not stand in one table.
+phrase), printed in percent with its interval; "seeds:class-mIoU", its mean over the seeds of few-shot episodes with the
+deviation; "AUROC"; "protocol", name and version; "notes" of the protocol; or keys into the JSON file joined by dots
+("machine.processor"). With keys alone, any JSON file will do. Results under two versions of one protocol do not stand in
+one table.
 
     <!-- table: protocols -->
 
@@ -165,6 +166,9 @@ def _cell(content: Mapping[str, Any], path: str, protocol: str | None, file: Pat
             return f"{chosen['protocol']['name']} v{chosen['protocol']['version']}"
         if path == "notes":
             return "; ".join(chosen["notes"]) or "-"
+        over_seeds, _, number = path.rpartition(":")
+        if over_seeds == "seeds" and content.get("few_shot"):
+            return _spread(content["few_shot"]["spreads"][chosen["protocol"]["name"]].get(number), path, file)
         number, _, kind = path.partition(":")
         part = chosen["kinds"].get(kind) if kind else chosen["overall"]
         if part is not None and number in part["numbers"]:
@@ -184,6 +188,15 @@ def _percent(number: Mapping[str, float | None]) -> str:
     if value is None:
         return "-"
     return f"{100 * value:.1f}" + ("" if low is None or high is None else f" [{100 * low:.1f}, {100 * high:.1f}]")
+
+
+def _spread(spread: Mapping[str, Any] | None, path: str, file: Path) -> str:
+    if spread is None:
+        raise DataError(f"{file}: no column {path!r}")
+    mean, deviation = spread["mean"], spread["deviation"]
+    if mean is None:
+        return "-"
+    return f"{100 * mean:.1f}" + ("" if deviation is None else f" ± {100 * deviation:.1f}")
 
 
 def _plain(path: str, value: Any) -> str:
