@@ -179,14 +179,14 @@ class AnySegmenter(ABC):
     @overload
     def track(
         self,
-        objects: Mapping[Name, ReferenceLike | None],
+        objects: Mapping[Any, ReferenceLike | None],
         *,
         procedure: str | Procedure | None = None,
         smoothing: float = 0.0,
     ) -> Tracker[dict[Name, Segmentation]]: ...
     def track(
         self,
-        objects: ReferenceLike | Mapping[Name, ReferenceLike | None],
+        objects: ReferenceLike | Mapping[Any, ReferenceLike | None],
         *,
         procedure: str | Procedure | None = None,
         smoothing: float = 0.0,
@@ -210,7 +210,7 @@ class AnySegmenter(ABC):
 
     def _tracker(
         self,
-        objects: ReferenceLike | Mapping[Name, ReferenceLike | None],
+        objects: ReferenceLike | Mapping[Any, ReferenceLike | None],
         procedure: str | Procedure | None,
         smoothing: float,
     ) -> Tracker[Any]:

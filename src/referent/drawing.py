@@ -46,19 +46,23 @@ class Label:
 
 
 def draw(
-    picture: Image.Image, found: Sequence[tuple[Label, NDArray[np.bool_], Box]], missing: Sequence[Label] = ()
+    picture: Image.Image,
+    found: Sequence[tuple[Label, NDArray[np.bool_], Box]],
+    missing: Sequence[Label] = (),
+    colours: Sequence[int] | None = None,
 ) -> Image.Image:
     """A new RGB picture with every (label, mask (H, W), box) of `found` on it and the lines of `missing` below.
 
-    Colours follow `COLOURS` in order and start again after the last one.
+    Colours are those of `COLOURS` that `colours` counts, or the first in order; after the last one they start again.
     """
     image = picture.convert("RGB").copy()
     thickness = max(1, round(max(picture.size) / 300))
-    for index, (_, mask, box) in enumerate(found):
+    colours = range(len(found)) if colours is None else colours
+    for index, (_, mask, box) in zip(colours, found, strict=True):
         _paint(image, mask, box, _colour(index), thickness)
     size = min(max(11, round(max(picture.size) / 42)), max(6, picture.height // 4))
     labels = _Labels(image, size)
-    for index, (label, mask, box) in enumerate(found):
+    for index, (label, mask, box) in zip(colours, found, strict=True):
         labels.beside(label, mask, box, _colour(index))
     for label in reversed(missing):
         labels.at_bottom(label, STRIP)

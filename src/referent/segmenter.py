@@ -28,7 +28,6 @@ from referent.preparation import Preparation
 from referent.reference import Example, Reference, ReferenceLike
 from referent.segmentation import Segmentation, box_of
 from referent.tracker import MemoryTracker, Tracker
-from referent.tracking.objects import Name
 from referent.tracking.procedure import Procedure, procedure_of
 
 if TYPE_CHECKING:
@@ -178,7 +177,7 @@ class Segmenter(AnySegmenter):
 
     def _tracker(
         self,
-        objects: ReferenceLike | Mapping[Name, ReferenceLike | None],
+        objects: ReferenceLike | Mapping[Any, ReferenceLike | None],
         procedure: str | Procedure | None,
         smoothing: float,
     ) -> Tracker[Any]:

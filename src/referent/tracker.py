@@ -76,7 +76,7 @@ class Tracker(ABC, Generic[Answer]):
 
     """
 
-    def __init__(self, check: Check, objects: ReferenceLike | Mapping[Name, ReferenceLike | None]) -> None:
+    def __init__(self, check: Check, objects: ReferenceLike | Mapping[Any, ReferenceLike | None]) -> None:
         self._check = check
         self._objects = Objects()
         self._alone = not isinstance(objects, Mapping)
@@ -100,7 +100,7 @@ class Tracker(ABC, Generic[Answer]):
             raise BadReferenceError(f"object {name!r}: this tracker has one reference; begin with references by name")
         self._add(name, reference)
 
-    def step(self, frame: PictureSource | Frame, masks: Mapping[Name, MaskSource] | None = None) -> Answer:
+    def step(self, frame: PictureSource | Frame, masks: Mapping[Any, MaskSource] | None = None) -> Answer:
         """The next frame.
 
         Args:
@@ -134,8 +134,8 @@ class Tracker(ABC, Generic[Answer]):
     def recall(
         self,
         frame: PictureSource | Frame,
-        found: Mapping[Name, NDArray[np.bool_]],
-        masks: Mapping[Name, MaskSource] | None = None,
+        found: Mapping[Any, NDArray[np.bool_]],
+        masks: Mapping[Any, MaskSource] | None = None,
     ) -> None:
         """A frame that an earlier run has answered: afterwards the tracker knows of it what it knew then.
 
@@ -149,7 +149,7 @@ class Tracker(ABC, Generic[Answer]):
         self._recall(picture, found, self._shown(masks or {}, picture))
 
     @abstractmethod
-    def needed(self, found: Sequence[Collection[Name]], shown: Mapping[int, Collection[Name]]) -> set[int]:
+    def needed(self, found: Sequence[Collection[Any]], shown: Mapping[int, Collection[Any]]) -> set[int]:
         """Which frames of an earlier run must be recalled to go on with it.
 
         Args:
@@ -214,7 +214,7 @@ class MemoryTracker(Tracker[Answer]):
         self,
         model: TakesExamples,
         check: Check,
-        objects: ReferenceLike | Mapping[Name, ReferenceLike | None],
+        objects: ReferenceLike | Mapping[Any, ReferenceLike | None],
         procedure: Procedure,
     ) -> None:
         self._model, self.procedure = model, procedure
@@ -242,7 +242,7 @@ class MemoryTracker(Tracker[Answer]):
         followed = self._follower.step(self._preparation.picture(picture), (picture.height, picture.width), fitted)
         return dict(zip(followed.names, self._segmentations(picture, followed, given), strict=True))
 
-    def needed(self, found: Sequence[Collection[Name]], shown: Mapping[int, Collection[Name]]) -> set[int]:
+    def needed(self, found: Sequence[Collection[Any]], shown: Mapping[int, Collection[Any]]) -> set[int]:
         """Of each object, the frame of its first reference and the last one it was in; see `Tracker.needed`."""
         first: dict[Name, int] = {}
         last: dict[Name, int] = {}
@@ -299,7 +299,7 @@ class FrameTracker(Tracker[Answer]):
         self,
         model: AsksFrames,
         check: Check,
-        objects: ReferenceLike | Mapping[Name, ReferenceLike | None],
+        objects: ReferenceLike | Mapping[Any, ReferenceLike | None],
         smoothing: float,
     ) -> None:
         self._model = model
@@ -317,7 +317,7 @@ class FrameTracker(Tracker[Answer]):
         answers = self._model.look_at(picture).segment(list(asked.values()))
         return {name: self._smooth(name, answer) for name, answer in zip(asked, answers, strict=True)}
 
-    def needed(self, found: Sequence[Collection[Name]], shown: Mapping[int, Collection[Name]]) -> set[int]:
+    def needed(self, found: Sequence[Collection[Any]], shown: Mapping[int, Collection[Any]]) -> set[int]:
         """Those that smoothing has not forgotten; see `Tracker.needed`."""
         return set(range(max(0, len(found) - self._smooth.reach), len(found)))
 

@@ -23,12 +23,13 @@ from referent.cli.models import models
 from referent.cli.scenes import scenes
 from referent.cli.segment import segment
 from referent.cli.spatial import spatial
+from referent.cli.track import track
 from referent.cli.train import train
 from referent.errors import ReferentError
 
 app = typer.Typer(
     name="referent",
-    help="Segments, in pictures, what a phrase points at.",
+    help="Segments, in pictures and videos, what a phrase or an example points at.",
     epilog="Exit codes: 0 done, 1 some inputs failed (named at the end), 2 wrong call, 130 interrupted.",
     no_args_is_help=True,
     add_completion=False,
@@ -36,6 +37,7 @@ app = typer.Typer(
 )
 for verb in (
     segment,
+    track,
     models,
     convert,
     describe,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from referent.reference import Reference
 from referent.segmentation import Segmentation
 
 Name: TypeAlias = str | int
-"""What the user calls an object."""
+"""What the user calls an object. (Arguments are mappings of `Any`, as one of `Name` would take no `dict[str, ...]`.)"""
 
 MOST = 254
 """So many objects a palette picture holds: beside them 0, nothing, and 255, which in DAVIS does not count."""
@@ -50,7 +50,7 @@ class Objects:
 
 
 def labels_of(
-    answers: Mapping[Name, Segmentation], numbers: Mapping[Name, int], size: tuple[int, int]
+    answers: Mapping[Name, Segmentation], numbers: Mapping[Any, int], size: tuple[int, int]
 ) -> NDArray[np.uint8]:
     """One picture of all objects: 0 where none is, else the object's number; where masks overlap, the most probable's.
 
