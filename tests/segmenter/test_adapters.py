@@ -87,7 +87,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Files:
     model = tuned(paths.clip)
     header = zoo.header(model, Preparation(size=64), "tiny-etris", {"step": 3})
     weights.write(paths.whole, model.state_dict(), header)
-    adapters.write(paths.adapter, model.state_dict(), header, paths.clip)
+    adapters.write(paths.adapter, model.state_dict(), header, {"both": paths.clip})
     return paths
 
 
@@ -119,10 +119,9 @@ def test_an_adapter_holds_what_was_trained_positions_connection_and_statistics_a
 
 
 def test_an_adapter_names_its_clip_and_its_checksum(files: Files) -> None:
-    base = adapters.base_of(weights.read_header(files.adapter))
-    assert base is not None
-    assert (base.name, base.sha256) == ("RN4.pt", weights.sha256(files.clip))
-    assert adapters.base_of(weights.read_header(files.whole)) is None
+    (base,) = adapters.bases_of(weights.read_header(files.adapter))
+    assert (base.part, base.name, base.sha256) == ("both", "RN4.pt", weights.sha256(files.clip))
+    assert adapters.bases_of(weights.read_header(files.whole)) == ()
 
 
 def test_the_same_clip_in_another_form_will_do(files: Files, run: Run, tmp_path: Path) -> None:
@@ -166,10 +165,13 @@ def test_a_part_of_the_clip_inside_an_adapter_is_named(files: Files, tmp_path: P
 
 def test_a_header_whose_base_is_broken_is_an_error(files: Files, tmp_path: Path) -> None:
     header, tensors = weights.read(files.adapter)
-    for broken in ({"name": "RN4.pt"}, "RN4.pt", {"name": "RN4.pt", "sha256": 3, "tensors": "x"}):
-        odd = weights.Header(header.name, header.family, header.config, header.preparation, {"base": broken})
+    good = header.extra["bases"][0]
+    for broken in ("RN4.pt", ["RN4.pt"], [{"name": "RN4.pt"}], [{**good, "sha256": 3}], [{**good, "part": "eyes"}]):
+        odd = weights.Header(header.name, header.family, header.config, header.preparation, {"bases": broken})
         weights.write(tmp_path / "odd.safetensors", tensors, odd)
-        with pytest.raises(WeightsError, match=r"extra\.base: expected texts name, sha256, tensors"):
+        with pytest.raises(
+            WeightsError, match=r"extra\.bases: expected a list of entries with texts part, name, sha256"
+        ):
             rf.load(tmp_path / "odd.safetensors", clip=files.clip)
 
 
@@ -192,7 +194,7 @@ def test_the_clip_is_found_beside_the_adapter_and_in_the_hubs_cache(files: Files
 def test_an_adapter_can_belong_to_a_model_of_referent(files: Files, tmp_path: Path) -> None:
     header, _ = weights.read(files.whole)
     path = tmp_path / "second.safetensors"
-    adapters.write(path, weights.read_tensors(files.whole), header, files.whole)
+    adapters.write(path, weights.read_tensors(files.whole), header, {"both": files.whole})
     assert not any(name.startswith("text_encoder.layers") for name in weights.read_tensors(path))
     assert_same(state_of(files.whole), state_of(path, files.whole))
 
@@ -206,7 +208,7 @@ def test_encoders_that_were_trained_are_not_left_out(files: Files, tmp_path: Pat
     header, tensors = weights.read(files.whole)
     tensors["text_encoder.layers.0.norm1.weight"] += 1
     with pytest.raises(WeightsError, match=r"not the encoders of this model: text_encoder\.layers\.0\.norm1\.weight"):
-        adapters.write(tmp_path / "x.safetensors", tensors, header, files.clip)
+        adapters.write(tmp_path / "x.safetensors", tensors, header, {"both": files.clip})
     assert not (tmp_path / "x.safetensors").exists()
 
 
@@ -221,7 +223,7 @@ def test_convert_makes_adapters_of_official_checkpoints_and_whole_models_of_adap
     assert_same(state_of(files.whole), state_of(adapter, files.clip))
     assert run("convert", adapter, whole, "--clip", files.clip)[0] == 0
     assert_same(state_of(files.whole), state_of(whole))
-    assert "base" not in weights.read_header(whole).extra
+    assert "bases" not in weights.read_header(whole).extra
     assert (
         run("convert", whole, tmp_path / "again.safetensors", "--adapter", "--clip", files.clip, "--dtype", "fp16")[0]
         == 0

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from rich.console import Console
+from safetensors.torch import load_file
 from training_tiny import evaluate, recipe
 
 import referent as rf
-from referent import weights
+from referent import adapters, weights
+from referent.cli.convert import Number, convert
 from referent.encoders.clip_names import image_rows, text_rows
 from referent.encoders.keymap import to_theirs
-from referent.errors import RecipeError
+from referent.errors import RecipeError, WeightsError
 from referent.models.etris import ETRIS, ETRISConfig
 from referent.training import loop
 from referent.training.plan import make_plan
 from referent.training.recipe import Recipe
+from referent.zoo.rows import POCKET
 
 CONFIG: dict[str, Any] = {
     "image": {"kind": "clip-resnet", "blocks": [1, 1, 1, 1], "width": 4, "embed": 16, "grid": 2},
@@ -87,3 +92,63 @@ def test_an_adapter_of_encoders_that_are_trained_is_refused_at_the_start(
 def test_an_adapter_of_nothing_is_refused(data: Path, clip: Path) -> None:
     with pytest.raises(ValueError, match=r"`model\.adapter` needs `start\.clip`"):
         settings(data, clip, start__clip=None)
+    with pytest.raises(ValueError, match=r"`start\.image` and `start\.text`"):
+        settings(data, clip, start__clip=None, start__image=str(clip))
+
+
+@pytest.fixture
+def pocket(data: Path, tmp_path: Path, console: Console) -> Path:
+    """An adapter of the package's MobileNetV2 and of cris-pocket's text encoder."""
+    text = {"vocabulary": 4846, "width": 192, "layers": 4, "heads": 6, "context": 22, "embed": 512}
+    places = [[2, 2], [3, 4]]
+    config = {**CONFIG, "image": {"kind": "mobilenet-v2"}, "text": text, "tuning": "economical"}
+    model = {"family": "etris", "name": "tiny", "config": config, "adapter": True}
+    start = {"image": str(POCKET / "deeplabv3_mobilenet_v2_voc.safetensors"), "text": "cris-pocket"}
+    content = recipe(data, tmp_path / "out", model=model, start=start, preparation__size=32, steps=1, validate_every=1)
+    content["model"]["config"]["bridger"] = {**CONFIG["bridger"], "places": places}
+    content["preparation"]["context_length"] = 22
+    outcome = loop.train(Recipe.model_validate(content), evaluate=evaluate, console=console)
+    assert outcome.weights is not None
+    return outcome.weights
+
+
+def test_an_adapter_of_two_files_names_both_and_finds_them_in_the_package(pocket: Path) -> None:
+    names = [(base.part, base.name) for base in adapters.bases_of(weights.read_header(pocket))]
+    lent = "deeplabv3_mobilenet_v2_voc.safetensors"
+    assert names == [("image_encoder", lent), ("text_encoder", "cris-pocket.safetensors")]
+    of_encoders = {name for name in weights.read_tensors(pocket) if "_encoder." in name}
+    assert of_encoders == {"text_encoder.positions"}
+    state = rf.load(pocket, device="cpu").model.state_dict()
+    tower = rf.load("cris-pocket", device="cpu").model.state_dict()
+    assert all(torch.equal(state[name], value) for name, value in tower.items() if name.startswith("text_encoder."))
+    folded = load_file(POCKET / lent)
+    assert torch.equal(state["image_encoder.stem.convolution.weight"], folded["stem.weight"].float())
+
+
+def test_an_adapter_of_two_files_takes_no_clip(pocket: Path, clip: Path) -> None:
+    with pytest.raises(WeightsError, match=r"of deeplab.* and cris-pocket\.safetensors, which takes no CLIP; found"):
+        rf.load(pocket, clip=clip)
+
+
+def test_an_adapter_of_another_file_with_that_name_is_an_error(pocket: Path) -> None:
+    header, tensors = weights.read(pocket)
+    other = [{**base, "sha256": "0" * 64, "tensors": "1"} for base in header.extra["bases"]]
+    weights.write(pocket, tensors, replace(header, extra={"bases": other}))
+    with pytest.raises(WeightsError, match=r"an adapter of deeplab.* \(sha256 0000.*neither beside it.*; put it there"):
+        rf.load(pocket)
+    shutil.copy(POCKET / other[0]["name"], pocket.parent)
+    shutil.copy(POCKET / other[1]["name"], pocket.parent)
+    with pytest.raises(WeightsError, match=r"an adapter of deeplab.* \(sha256 0000.*holds other weights"):
+        rf.load(pocket)
+
+
+def test_an_adapter_converts_to_a_smaller_adapter_of_the_same_files(pocket: Path, tmp_path: Path) -> None:
+    small = tmp_path / "small.safetensors"
+    convert(pocket, small, adapter=True, dtype=Number.fp16)
+    assert weights.read_header(small).extra["bases"] == weights.read_header(pocket).extra["bases"]
+    assert small.stat().st_size < 0.7 * pocket.stat().st_size
+    state = rf.load(small, device="cpu").model.state_dict()
+    assert all(
+        torch.allclose(state[name], value, atol=2e-3)
+        for name, value in rf.load(pocket, device="cpu").model.state_dict().items()
+    )

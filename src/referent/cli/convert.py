@@ -15,6 +15,7 @@ from referent.errors import WeightsError
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from referent.adapters import Part as AdapterPart
     from referent.preparation import Preparation
     from referent.weights import Header
     from referent.zoo import Row
@@ -63,7 +64,8 @@ def convert(
         Number | None, typer.Option(help="Write weights as fp32, fp16 or bf16; as read when not given.")
     ] = (None),
     adapter: Annotated[
-        bool, typer.Option("--adapter", help="Leave out of OUT what the file given by --clip holds.")
+        bool,
+        typer.Option("--adapter", help="Leave out of OUT what the file given by --clip holds, or IN's own base files."),
     ] = False,
     clip: Annotated[
         Path | None,
@@ -74,9 +76,6 @@ def convert(
 
     Pickles are read with torch's weights-only reader, which refuses code.
     """
-    if adapter and clip is None:
-        raise typer.BadParameter("needs --clip, the file from which the encoders come", param_hint="--adapter")
-    base = clip if adapter else None
     row = _row_of(source)
     if row is not None:
         source = _fetched(row)
@@ -84,15 +83,16 @@ def convert(
     found = from_form or _form_of(source)
     wanted = to_form or (Form.clip if found is Form.clip else Form.referent)
     ways: dict[tuple[Form, Form], Callable[[], str]] = {
-        (Form.official, Form.referent): lambda: _official_to_referent(source, target, settings, dtype, base),
+        (Form.official, Form.referent): lambda: _official_to_referent(source, target, settings, dtype, bases),
         (Form.referent, Form.official): lambda: _referent_to_official(source, target, dtype, clip),
-        (Form.referent, Form.referent): lambda: _referent_to_referent(source, target, dtype, clip, base),
+        (Form.referent, Form.referent): lambda: _referent_to_referent(source, target, dtype, clip, bases),
         (Form.clip, Form.clip): lambda: _clip_to_safetensors(source, target, dtype),
     }
     if (found, wanted) not in ways:
         raise typer.BadParameter(f"no way from {found.value} to {wanted.value}", param_hint="--to")
     if adapter and wanted is not Form.referent:
         raise typer.BadParameter(f"an adapter is a file of referent's, not {wanted.value}", param_hint="--adapter")
+    bases = _bases(source, found, clip) if adapter else {}
     if not target.absolute().parent.is_dir():
         raise typer.BadParameter(f"{target.parent}: no such folder", param_hint="OUT")
     typer.echo(ways[found, wanted]())
@@ -168,7 +168,7 @@ def _fetched(row: Row) -> Path:
 
 
 def _official_to_referent(
-    source: Path, target: Path, settings: _Settings, dtype: Number | None, base: Path | None
+    source: Path, target: Path, settings: _Settings, dtype: Number | None, bases: Mapping[AdapterPart, Path]
 ) -> str:
     from referent import weights, zoo
 
@@ -188,7 +188,7 @@ def _official_to_referent(
         preparation=preparation.model_dump(mode="json"),
         extra={"converted_from": source.name, "source_sha256": weights.sha256(source)},
     )
-    _write(target, _cast(tensors, dtype), header, base)
+    _write(target, _cast(tensors, dtype), header, bases)
     return f"{target}: {name}, {_size(target)}, from the official checkpoint {source}"
 
 
@@ -209,24 +209,36 @@ def _referent_to_official(source: Path, target: Path, dtype: Number | None, clip
 
 
 def _referent_to_referent(
-    source: Path, target: Path, dtype: Number | None, clip: Path | None, base: Path | None
+    source: Path, target: Path, dtype: Number | None, clip: Path | None, bases: Mapping[AdapterPart, Path]
 ) -> str:
     from referent import adapters, weights, zoo
 
-    belongs = adapters.base_of(weights.read_header(source)) is not None
+    belongs = bool(adapters.bases_of(weights.read_header(source)))
     header, tensors = zoo.read(source, clip if belongs else None)
-    _write(target, _cast(tensors, dtype), header, base)
+    _write(target, _cast(tensors, dtype), header, bases)
     return f"{target}: {header.name}, {_size(target)}"
 
 
-def _write(target: Path, tensors: dict[str, Tensor], header: Header, base: Path | None) -> None:
-    """A whole model, or where there is a `base` the adapter of it."""
+def _bases(source: Path, form: Form, clip: Path | None) -> dict[AdapterPart, Path]:
+    """The files that an adapter made of `source` belongs to: the CLIP that is given, or those of an adapter."""
+    from referent import zoo
+
+    if clip is not None:
+        return {"both": clip}
+    bases = zoo.bases_at(source) if form is Form.referent else {}
+    if not bases:
+        raise typer.BadParameter("needs --clip, the file from which the encoders come", param_hint="--adapter")
+    return bases
+
+
+def _write(target: Path, tensors: dict[str, Tensor], header: Header, bases: Mapping[AdapterPart, Path]) -> None:
+    """A whole model, or where there are `bases` the adapter of them."""
     from referent import adapters, weights
 
-    if base is None:
-        weights.write(target, tensors, header)
+    if bases:
+        adapters.write(target, tensors, header, bases)
     else:
-        adapters.write(target, tensors, header, base)
+        weights.write(target, tensors, header)
 
 
 def _size(path: Path) -> str:

@@ -60,7 +60,8 @@ class Conv(nn.Module):
         if self.convolution.stride[0] > 1:
             x = F.pad(x, self._same_padding(x.shape[-2], x.shape[-1]))
         x = self.convolution(x)
-        return F.relu6(x) if self.relu6 else x
+        # Nothing else reads what the convolution gave; in training this halves the memory that is touched.
+        return F.relu6(x, inplace=True) if self.relu6 else x
 
     def _same_padding(self, height: int, width: int) -> list[int]:
         padding: list[int] = []

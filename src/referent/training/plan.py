@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,7 +25,7 @@ from referent.training.optimiser import ParameterGroup, freeze, parameter_groups
 from referent.training.order import Order
 from referent.training.randomness import seed_process
 from referent.training.recipe import Recipe, Source
-from referent.training.start import start_from
+from referent.training.start import bases, start_from
 
 Settings = TypeVar("Settings", bound=BaseModel)
 
@@ -150,8 +150,8 @@ def make_plan(recipe: Recipe, start: bool = True) -> Plan:
     if start:
         start_from(model, recipe.start, recipe.model.family)
     freeze(model, recipe.optimiser.frozen)
-    if recipe.model.adapter and recipe.start.clip is not None:
-        _check_frozen(model, recipe.start.clip)
+    if recipe.model.adapter:
+        _check_frozen(model, bases(recipe.start))
     total = recipe.steps if recipe.steps is not None else (recipe.epochs or 0) * order.steps_per_epoch
     return Plan(
         recipe=recipe,
@@ -174,14 +174,15 @@ def _preparation(settings: dict[str, Any]) -> Preparation:
     return _checked("preparation", Preparation, settings)
 
 
-def _check_frozen(model: SegmentationModel, clip: Path) -> None:
-    lent = adapters.lent(clip)
-    moved = [name for name, parameter in model.named_parameters() if parameter.requires_grad and name in lent]
-    if moved:
-        raise RecipeError(
-            f"model.adapter: {listed(moved)} would be trained, but an adapter leaves to {clip} all that this file "
-            "holds; freeze them (model.config.tuning, optimiser.frozen), or set model.adapter=false"
-        )
+def _check_frozen(model: SegmentationModel, sources: Mapping[adapters.Part, Path]) -> None:
+    for part, source in sources.items():
+        lent = adapters.lent(source, part)
+        moved = [name for name, parameter in model.named_parameters() if parameter.requires_grad and name in lent]
+        if moved:
+            raise RecipeError(
+                f"model.adapter: {listed(moved)} would be trained, but an adapter leaves to {source} all that this "
+                "file holds; freeze them (model.config.tuning, optimiser.frozen), or set model.adapter=false"
+            )
 
 
 def model_config(recipe: Recipe, config: type[BaseModel]) -> BaseModel:

@@ -35,8 +35,8 @@ class ModelChoice(Part):
         preset: a named configuration of the family ("r50"), or None to start from the family's defaults.
         config: settings of the family's configuration, laid over the preset.
         name: what the trained weights call themselves.
-        adapter: write the weights as an adapter of `start.clip`, whose encoders are then frozen but for positional
-            tables.
+        adapter: write the weights as an adapter of `start.clip`, or of `start.image` and `start.text`, whose encoders
+            are then frozen but for positional tables.
     """
 
     family: str
@@ -265,8 +265,10 @@ class Recipe(Part):
 
     @model_validator(mode="after")
     def _adapter_of_something(self) -> Recipe:
-        if self.model.adapter and self.start.clip is None:
-            raise ValueError("`model.adapter` needs `start.clip`, the file that the adapter belongs to")
+        if self.model.adapter and self.start.clip is None and None in (self.start.image, self.start.text):
+            raise ValueError(
+                "`model.adapter` needs `start.clip`, or `start.image` and `start.text`: what the adapter belongs to"
+            )
         return self
 
     @model_validator(mode="after")

@@ -15,6 +15,7 @@ from referent.models.base import SegmentationModel
 from referent.training.checkpoint import Checkpoints, Progress
 from referent.training.journal import Journal
 from referent.training.plan import Plan
+from referent.training.start import bases
 from referent.training.validation import Evaluate, Verdict, validate
 
 if TYPE_CHECKING:
@@ -84,8 +85,8 @@ class Results:
         extra = {"training": {"step": step, "recipe": self.recipe.plain()}}
         header = zoo.header(model, self.plan.preparation, self.recipe.model.name, extra)
         try:
-            if self.recipe.model.adapter and self.recipe.start.clip is not None:
-                adapters.write(path, model.state_dict(), header, self.recipe.start.clip)
+            if self.recipe.model.adapter:
+                adapters.write(path, model.state_dict(), header, bases(self.recipe.start))
             else:
                 weights.write(path, model.state_dict(), header)
         except OSError as error:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from torch import Tensor, nn
 
-from referent import weights, zoo
+from referent import adapters, weights, zoo
 from referent.encoders.bert import BertEncoder
 from referent.encoders.bert_weights import load_bert
 from referent.encoders.clip_weights import load_clip_image, load_clip_text, read_clip
 from referent.encoders.foreign import read_foreign
 from referent.encoders.mobilenet import MobileNetV2, from_folded
+from referent.encoders.parts import IMAGE, TEXT, of_referent
+from referent.encoders.resnet import ResNet
+from referent.encoders.resnet_weights import load_resnet
 from referent.encoders.swin import Swin
 from referent.encoders.swin_weights import load_swin
 from referent.errors import RecipeError, WeightsError
 from referent.models.base import SegmentationModel
+from referent.models.unirefpp.mask_encoder import MaskResNet
+from referent.models.unirefpp.mask_encoder_weights import load_torchvision
 from referent.training.recipe import Start
 
 
@@ -32,26 +38,68 @@ def start_from(model: SegmentationModel, start: Start, family: str) -> None:
         RecipeError: the model has no such part.
     """
     if start.weights is not None:
-        weights.load_into(model, _whole(start.weights, family), start.weights)
+        tensors = _whole(start.weights, family)
+        if start.fresh:
+            fresh = re.compile("|".join(start.fresh))
+            tensors = {name: value for name, value in tensors.items() if not fresh.search(name)}
+            tensors |= {name: value for name, value in model.state_dict().items() if fresh.search(name)}
+        weights.load_into(model, tensors, start.weights)
     if start.clip is not None:
         both = read_clip(start.clip)
         load_clip_image(_part(model, "image_encoder", "start.clip"), both)
         load_clip_text(_part(model, "text_encoder", "start.clip"), both)
     if start.image is not None:
-        encoder = _part(model, "image_encoder", "start.image")
-        if isinstance(encoder, MobileNetV2):
-            weights.load_into(encoder, from_folded(read_foreign(start.image)), start.image)
-        elif isinstance(encoder, Swin):
-            load_swin(encoder, start.image)
-        else:
-            load_clip_image(encoder, read_clip(start.image))
+        _fill_image(_part(model, "image_encoder", "start.image"), _located(start.image))
+    if start.mask is not None:
+        encoder = _part(model, "mask_encoder", "start.mask")
+        assert isinstance(encoder, MaskResNet)
+        load_torchvision(encoder, start.mask)
     if start.text is not None:
-        _fill_text(_part(model, "text_encoder", "start.text"), start.text)
+        _fill_text(_part(model, "text_encoder", "start.text"), _located(start.text))
+
+
+def bases(start: Start) -> dict[adapters.Part, Path]:
+    """The files that an adapter belongs to, which starts so."""
+    if start.clip is not None:
+        return {"both": start.clip}
+    assert start.image is not None
+    assert start.text is not None
+    return {"image_encoder": _located(start.image), "text_encoder": _located(start.text)}
+
+
+def _located(source: Path) -> Path:
+    """The file of a model in the package, where its name is given."""
+    return zoo.find(str(source)) if str(source) in zoo.ROWS else source
+
+
+def _fill_image(encoder: nn.Module, source: Path) -> None:
+    """From a model of ours, or as others write it."""
+    own = _under(IMAGE, source)
+    if isinstance(encoder, MobileNetV2):
+        tensors = own or from_folded(read_foreign(source))
+        if isinstance(encoder.finish, nn.Identity):
+            # The rest of the network is the same with and without DeepLab's head.
+            tensors = {name: value for name, value in tensors.items() if not name.startswith("finish.")}
+        weights.load_into(encoder, tensors, source)
+    elif own:
+        weights.load_into(encoder, own, source)
+    elif isinstance(encoder, Swin):
+        load_swin(encoder, source)
+    elif isinstance(encoder, ResNet):
+        load_resnet(encoder, source)
+    else:
+        load_clip_image(encoder, read_clip(source))
+
+
+def _under(prefix: str, source: Path) -> dict[str, Tensor]:
+    """The tensors of one encoder in a file of ours; none for any other file."""
+    tensors = of_referent(source) if source.is_file() else None
+    return {name.removeprefix(prefix): value for name, value in (tensors or {}).items() if name.startswith(prefix)}
 
 
 def _fill_text(encoder: nn.Module, source: Path) -> None:
-    """From a file of the encoder's own tensors, or as others write it."""
-    own = read_foreign(source) if source.is_file() else {}
+    """From a model of ours, a file of the encoder's own tensors, or as others write it."""
+    own = _under(TEXT, source) or (read_foreign(source) if source.is_file() else {})
     if own.keys() == encoder.state_dict().keys():
         weights.load_into(encoder, own, source)
     elif isinstance(encoder, BertEncoder):

@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any
 from referent import hub
 from referent.errors import WeightsError
 from referent.zoo.families import COMPOSED, FAMILIES, Family
-from referent.zoo.rows import ROWS, Row
+from referent.zoo.rows import LENT, POCKET, ROWS, Row
 
 if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
     from torch import Tensor
 
+    from referent.adapters import Part
     from referent.models.base import SegmentationModel
     from referent.preparation import Preparation
     from referent.weights import Header
@@ -33,6 +34,7 @@ __all__ = [
     "Family",
     "Row",
     "able_to_take",
+    "bases_at",
     "build",
     "check_tokenizer",
     "config_of",
@@ -128,13 +130,25 @@ def read(path: Path, clip: Path | None = None) -> tuple[Header, dict[str, Tensor
     from referent import adapters, weights
 
     header, tensors = weights.read(path)
-    base = adapters.base_of(header)
-    if base is not None:
-        packaged = {row.sha256: row.path for row in ROWS.values() if row.sha256 and row.path}
-        return adapters.whole(header), adapters.completed(path, base, tensors, clip, packaged)
+    bases = adapters.bases_of(header)
+    if bases:
+        return adapters.whole(header), adapters.completed(path, bases, tensors, bases_at(path, clip))
     if clip is not None:
         raise WeightsError(f"{path}: a whole model, which takes no CLIP beside it; found {clip}")
     return header, tensors
+
+
+def bases_at(path: Path, clip: Path | None = None) -> dict[Part, Path]:
+    """The files of this machine that an adapter belongs to, by what they lend; none for a whole model.
+
+    Raises:
+        WeightsError: one is not found.
+    """
+    from referent import adapters, weights
+
+    packaged = {row.sha256: row.path for row in ROWS.values() if row.sha256 and row.path}
+    packaged |= {sha256: POCKET / name for name, sha256 in LENT.items()}
+    return adapters.locate(path, adapters.bases_of(weights.read_header(path)), clip, packaged)
 
 
 def build(path: Path, clip: Path | None = None) -> tuple[SegmentationModel, Preparation, Header]:

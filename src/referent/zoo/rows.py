@@ -15,6 +15,13 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 
+POCKET = Path(str(resources.files("referent") / "pocket"))
+# Files of the package that are no model but lend adapters an encoder, by name, with their SHA-256.
+LENT: Mapping[str, str] = {
+    "deeplabv3_mobilenet_v2_voc.safetensors": "f661092cef2c4c114006b9ec5553bafbd244643b32f106988c6edd6f9f271a01",
+}
+
+
 @dataclass(frozen=True)
 class Row:
     """One named model.
@@ -60,7 +67,7 @@ class Row:
         """The weight file on this machine, or None when it is not here."""
         if self.packaged is None:
             return None
-        path = Path(str(resources.files("referent") / "pocket" / self.packaged))
+        path = POCKET / self.packaged
         return path if path.is_file() else None
 
     def config(self) -> BaseModel:
@@ -194,6 +201,18 @@ ROWS: Mapping[str, Row] = {
         _magnet_row("magnet-all", "magnet_all.pth", size=448),
         _unirefpp_row("unirefpp-r50", "r50", 190_990_968),
         _unirefpp_row("unirefpp-swin-l", "swin_l", 361_327_724),
+        Row(
+            name="unirefpp-sam",
+            family="unirefpp-sam",
+            takes=("phrase", "example"),
+            abilities=("several examples for one target", "an example beside a phrase"),
+            parameters=759_999_203,
+            licence="your checkpoint's",
+            origin=_NONE_PUBLIC,
+            card="src/referent/models/unirefpp/sam/README.md",
+            absent=_NEVER_RELEASED,
+            variant="vit_h",
+        ),
         Row(
             name="reclip",
             family="reclip",
