@@ -69,6 +69,7 @@ class _Table:
 
     Attributes:
         path: of the file, for messages.
+        classes: how many there are.
         ids: (T,) of the annotations.
         labels: (T,) rows of the class head.
         boxes: (T, 4) left, top, width, height in pixels, within their pictures.
@@ -76,6 +77,7 @@ class _Table:
     """
 
     path: Path
+    classes: int
     firsts: NDArray[np.int64]
     ids: NDArray[np.int64]
     labels: NDArray[np.int64]
@@ -100,6 +102,11 @@ class AllObjects:
     split: str
     _table: _Table = field(repr=False)
     _row: int
+
+    @property
+    def classes(self) -> int:
+        """How many the file has."""
+        return self._table.classes
 
     @property
     def cost(self) -> float:
@@ -193,6 +200,7 @@ def read_detection(
     boxed = all(bytes(one.segmentation) in NOTHING for one in objects)
     table = _Table(
         path=path,
+        classes=len(names),
         firsts=np.concatenate(([0], np.cumsum([counts[number] for number in shown]))),
         ids=np.array([one.id for one in objects]),
         labels=np.array([places[one.category_id] for one in objects]),

@@ -16,14 +16,16 @@ Square = tuple[str, int, int, int]
 """Class, left, top, side."""
 
 
-def _pixels(width: int, height: int, squares: list[Square]) -> Image.Image:
+def drawn(width: int, height: int, squares: list[Square]) -> Image.Image:
+    """Coloured squares on grey."""
     pixels = np.full((height, width, 3), 128, np.uint8)
     for name, left, top, side in squares:
         pixels[top : top + side, left : left + side] = COLOURS[name]
     return Image.fromarray(pixels)
 
 
-def _annotation(number: int, image_id: int, square: Square, **changes: Any) -> dict[str, Any]:
+def annotation(number: int, image_id: int, square: Square, **changes: Any) -> dict[str, Any]:
+    """COCO's record of one square."""
     name, left, top, side = square
     right, bottom = left + side, top + side
     record = {
@@ -58,11 +60,11 @@ def write_coco(root: Path, count: int = 4) -> Path:
     images, annotations = [], []
     for number, squares in enumerate([*scenes(count), []], 1):
         name = f"{number:012d}.jpg"
-        _pixels(72, 60, squares).save(root / "train2017" / name, quality=95)
+        drawn(72, 60, squares).save(root / "train2017" / name, quality=95)
         images.append({"id": number, "file_name": name, "width": 72, "height": 60, "license": 3, "coco_url": ""})
-        annotations += [_annotation(10 * number + place, number, one) for place, one in enumerate(squares)]
+        annotations += [annotation(10 * number + place, number, one) for place, one in enumerate(squares)]
     crowd = {"size": [60, 72], "counts": [100, 50, 60 * 72 - 150]}
-    annotations.append(_annotation(1000, 1, ("person", 0, 0, 10), iscrowd=1, segmentation=crowd))
+    annotations.append(annotation(1000, 1, ("person", 0, 0, 10), iscrowd=1, segmentation=crowd))
     path = root / "annotations" / "instances_train2017.json"
     path.write_text(json.dumps({"info": {}, "licenses": [], **_content(images, annotations)}))
     return path
@@ -74,10 +76,10 @@ def write_objects365(root: Path, count: int = 4) -> Path:
     for number, squares in enumerate(scenes(count), 1):
         patch, name = f"patch{number % 2}", f"objects365_v1_{number:08d}.jpg"
         (root / "train" / patch).mkdir(parents=True, exist_ok=True)
-        _pixels(72, 60, squares).save(root / "train" / patch / name, quality=95)
+        drawn(72, 60, squares).save(root / "train" / patch / name, quality=95)
         images.append({"id": number, "file_name": f"images/v1/{patch}/{name}", "width": 72, "height": 60, "url": ""})
         for place, one in enumerate(squares):
-            record = _annotation(10 * number + place, number, one, isfake=0, isreflected=0)
+            record = annotation(10 * number + place, number, one, isfake=0, isreflected=0)
             del record["segmentation"]
             annotations.append(record)
     annotations[0]["bbox"] = [-2.5, 3.25, 20.0, 70.0]
