@@ -15,12 +15,20 @@ import torch
 from referent import adapters
 from referent.files import atomic_write
 from referent.models.etris import ETRIS, ETRISConfig
+from referent.training.recipe import load_recipe
+
+
+def pocket() -> ETRISConfig:
+    """etris-pocket, as its recipe has it."""
+    return ETRISConfig.model_validate(load_recipe("etris-pocket").model.config)
+
 
 MODELS: dict[str, Callable[[], ETRISConfig]] = {
     "etris-r50": ETRISConfig.r50,
     "etris-r101": ETRISConfig.r101,
     "etris-vitb16": ETRISConfig.vitb16,
     "etris-vitb16 with the paper's Bridger": ETRISConfig.vitb16_paper,
+    "etris-pocket": pocket,
 }
 
 

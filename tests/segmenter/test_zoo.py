@@ -13,6 +13,7 @@ import referent as rf
 from referent import hub, weights, zoo
 from referent.errors import WeightsError
 from referent.segmenter import Segmenter
+from referent.zoo.rows import LENT, POCKET
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -40,12 +41,16 @@ def test_the_packaged_weights_are_those_of_the_table() -> None:
     for row in rf.list_models():
         if row.path is not None:
             assert weights.sha256(row.path) == row.sha256
-            header, tensors = weights.read(row.path)
+            header, tensors = zoo.read(row.path)
             assert header.name == row.name
             assert header.family == row.family
             own = zoo.FAMILIES[row.family].model(zoo.config_of(header, row.path))
             assert sum(parameter.numel() for parameter in own.parameters()) == row.parameters
             assert tensors.keys() == own.state_dict().keys()
+
+
+def test_the_files_that_are_lent_to_adapters_are_those_of_the_table() -> None:
+    assert {name: weights.sha256(POCKET / name) for name in LENT} == LENT
 
 
 def test_a_model_of_which_there_are_no_weights_says_why_and_what_to_do() -> None:

@@ -1,0 +1,5 @@
+#!/usr/bin/env bash
+# The tables of cris-pocket once more, for etris-pocket: evaluate.sh DATA, after ../cris_pocket/train.sh wrote work/*/phrases.json.
+set -euo pipefail
+"$(dirname "$0")/../cris_pocket/evaluate.sh" "${1:?DATA: folder with coco, clothing, car_parts, cats and people}" etris-pocket etris-pocket
+python benchmarks/etris_sizes.py --out benchmarks/results
