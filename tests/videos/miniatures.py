@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -13,6 +14,7 @@ from PIL import Image
 from referent.data.scenes.clips import sample_clip
 from referent.data.scenes.davis_layout import numbers
 from referent.data.videos.label_pictures import write_labels
+from referent.rle import RLE, encode
 
 SIZE = (48, 64)
 
@@ -75,3 +77,41 @@ def write_flat(root: Path, films: dict[str, Film]) -> None:
         for stem, labels in zip(stems, one.labels, strict=True):
             Image.fromarray(labels > 0).save(root / "Annotations" / name / f"{stem}.png")
     (root / "train.txt").write_text("".join(f"{name}\n" for name in films))
+
+
+def write_split_folders(root: Path, split: str, films: dict[str, Film], *, given: str = "all", step: int = 1) -> None:
+    """`<split>/JPEGImages/<video>` and `<split>/Annotations/<video>`; `given` says which frames have masks: all, the
+    first, those where an object begins, or none."""
+    for name, one in films.items():
+        stems = write_frames(root / split / "JPEGImages" / name, one, step)
+        keep = {
+            "all": set(range(len(stems))),
+            "first": {0},
+            "begins": set(one.first_seen.values()),
+            "none": set(),
+        }[given]
+        for index in keep:
+            save_labels(root / split / "Annotations" / name / f"{stems[index]}.png", one.labels[index])
+
+
+def write_youtube_vos(root: Path, films: dict[str, dict[str, Film]], categories: dict[str, str]) -> None:
+    """Splits with videos; masks of `train` everywhere, of others where an object begins; frames by fives."""
+    for split, videos in films.items():
+        write_split_folders(root, split, videos, given="all" if split == "train" else "begins", step=5)
+        meta = {
+            name: {
+                "objects": {
+                    str(number): {
+                        "category": categories[name],
+                        "frames": [f"{5 * index:05d}" for index in range(first, len(one.frames))],
+                    }
+                    for number, first in one.first_seen.items()
+                }
+            }
+            for name, one in videos.items()
+        }
+        (root / split / "meta.json").write_text(json.dumps({"videos": meta}))
+
+
+def run_lengths(one: Film, number: int) -> list[RLE | None]:
+    return [encode(labels == number) if (labels == number).any() else None for labels in one.labels]

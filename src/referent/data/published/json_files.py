@@ -12,20 +12,21 @@ from referent.errors import DataError
 Shape = TypeVar("Shape")
 
 
-def read_json(path: Path, shape: type[Shape] | Any, expected: str) -> Shape:
+def read_json(path: Path, shape: type[Shape] | Any, expected: str, *, strict: bool = True) -> Shape:
     """The file's content.
 
     Args:
         path: the file, UTF-8 with or without a byte order mark.
         shape: its type, as `msgspec.json.decode` takes it.
         expected: what it should be, for messages.
+        strict: off, numbers may be written as text.
 
     Raises:
         DataError: missing, unreadable, broken JSON, or JSON of another shape.
     """
     try:
         content = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
-        found: Shape = msgspec.json.decode(content, type=shape)
+        found: Shape = msgspec.json.decode(content, type=shape, strict=strict)
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
     except OSError as error:

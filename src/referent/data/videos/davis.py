@@ -16,8 +16,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from referent.data.checking import OnProblem, Problems, parse_json, read_text
-from referent.data.videos.frames import frames_in, size_of
-from referent.data.videos.label_pictures import VOID, LabelPictures, read_labels
+from referent.data.videos.frames import frames_in
+from referent.data.videos.label_pictures import VOID, read_labels
+from referent.data.videos.labelled import Labelled
 from referent.data.videos.video import Task, Video, VideoObject, VideoSet
 from referent.errors import DataError
 
@@ -67,29 +68,18 @@ def read_davis(
 
 
 def _video(name: str, pictures: Path, masks: Path, single: bool, begins: dict[int, str] | None) -> Video:
-    frames = frames_in(pictures)
-    size, index = size_of(frames[0]), {frame.stem: number for number, frame in enumerate(frames)}
-    files = {index[path.stem]: path for path in frames_in(masks) if path.stem in index}
-    if not files:
-        raise DataError(f"{masks}: no mask has the name of a frame in {pictures}")
-    objects = _objects(files, index, size, single, begins)
-    if not objects:
-        raise DataError(f"{files[min(files)]}: expected an object in the first mask, found none")
-    return Video(name, frames, size, objects, LabelPictures(files, size, single))
-
-
-def _objects(
-    files: dict[int, Path], index: dict[str, int], size: tuple[int, int], single: bool, begins: dict[int, str] | None
-) -> tuple[VideoObject, ...]:
-    first = min(files)
-    labels = read_labels(files[first], size)
+    labelled = Labelled.of(name, pictures, masks)
+    first, index = min(labelled.files), labelled.index
+    labels = read_labels(labelled.files[first], labelled.size)
     if single:
-        return (VideoObject(1, first),)
-    if begins is not None:
-        return tuple(VideoObject(number, index[frame]) for number, frame in sorted(begins.items()) if frame in index)
-    # As the official toolkit: objects are those of the first mask, and there are as many as its greatest number.
-    greatest = int(labels[labels != VOID].max(initial=0))
-    return tuple(VideoObject(number, first) for number in range(1, greatest + 1))
+        objects = [VideoObject(1, first)]
+    elif begins is not None:
+        objects = [VideoObject(number, index[frame]) for number, frame in sorted(begins.items()) if frame in index]
+    else:
+        # As the official toolkit: objects are those of the first mask, and there are as many as its greatest number.
+        greatest = int(labels[labels != VOID].max(initial=0))
+        objects = [VideoObject(number, first) for number in range(1, greatest + 1)]
+    return labelled.video(objects, single=single)
 
 
 def _beginnings(path: Path) -> dict[str, dict[int, str]]:
