@@ -159,9 +159,11 @@ class Tracker(ABC, Generic[Answer]):
 
     def _shown(self, masks: Mapping[Name, MaskSource], picture: Image.Image) -> dict[Name, NDArray[np.bool_]]:
         given = {name: self._read(name, mask, picture) for name, mask in masks.items()}
-        for name in given:
+        for name, mask in given.items():
             if name not in self._objects:
                 self.add(name)
+            if self._objects.references[name] is None:
+                self._objects.references[name] = Reference(examples=(Example(picture, mask),))
         return given
 
     def _read(self, name: Name, mask: MaskSource, picture: Image.Image) -> NDArray[np.bool_]:
@@ -240,7 +242,7 @@ class MemoryTracker(Tracker[Answer]):
     def _answers(self, picture: Image.Image, given: Mapping[Name, NDArray[np.bool_]]) -> dict[Name, Segmentation]:
         fitted = {name: self._preparation.mask(mask) for name, mask in given.items()}
         followed = self._follower.step(self._preparation.picture(picture), (picture.height, picture.width), fitted)
-        return dict(zip(followed.names, self._segmentations(picture, followed, given), strict=True))
+        return dict(zip(followed.names, self._segmentations(picture, followed), strict=True))
 
     def needed(self, found: Sequence[Collection[Any]], shown: Mapping[int, Collection[Any]]) -> set[int]:
         """Of each object, the frame of its first reference and the last one it was in; see `Tracker.needed`."""
@@ -263,14 +265,12 @@ class MemoryTracker(Tracker[Answer]):
         masks = {name: torch.from_numpy(mask) for name, mask in found.items()}
         self._follower.recall(image, size, masks, {name: self._preparation.mask(mask) for name, mask in given.items()})
 
-    def _segmentations(
-        self, picture: Image.Image, followed: Followed, given: Mapping[Name, NDArray[np.bool_]]
-    ) -> list[Segmentation]:
+    def _segmentations(self, picture: Image.Image, followed: Followed) -> list[Segmentation]:
         answers = []
         masks, probabilities = followed.masks.cpu().numpy(), followed.probabilities.cpu().numpy()
         for name, mask, probability, score in zip(followed.names, masks, probabilities, followed.scores, strict=True):
-            reference = self._objects.references[name] or Reference(examples=(Example(picture, given[name]),))
-            self._objects.references[name] = reference
+            reference = self._objects.references[name]
+            assert reference is not None
             answers.append(
                 Segmentation(
                     mask=mask,
