@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 Colour = tuple[int, int, int]
 Box = tuple[int, int, int, int]
@@ -67,6 +67,27 @@ def draw(
     for label in reversed(missing):
         labels.at_bottom(label, STRIP)
     return image
+
+
+def beside(panels: Sequence[Image.Image], answer: Image.Image) -> Image.Image:
+    """`panels` in rows, together as high as `answer`, and `answer` on their right; without any `answer` alone."""
+    if not panels:
+        return answer
+    gap = max(2, answer.height // 60)
+    rows = round(len(panels) ** 0.5)
+    columns = -(-len(panels) // rows)
+    high = max(1, (answer.height - gap * (rows - 1)) // rows)
+    small = [ImageOps.contain(panel, (2 * high, high)) for panel in panels]
+    lines = [small[start : start + columns] for start in range(0, len(small), columns)]
+    left = max(sum(panel.width + gap for panel in line) for line in lines)
+    page = Image.new("RGB", (left + answer.width, answer.height), LIGHT)
+    for row, line in enumerate(lines):
+        right = left
+        for panel in reversed(line):
+            right -= panel.width + gap
+            page.paste(panel, (right, row * (high + gap)))
+    page.paste(answer, (left, 0))
+    return page
 
 
 def shortened(text: str, end: str, width: float, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:

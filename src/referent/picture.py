@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from referent.errors import PictureError
+from referent.errors import BadReferenceError, PictureError
 from referent.rle import BadMaskError, decode, read_segmentation
 
 if TYPE_CHECKING:
-    from referent.reference import PictureSource
+    from referent.reference import Example, PictureSource
     from referent.rle import RLE
 
 MAX_PIXELS = 150_000_000
@@ -109,6 +109,21 @@ def read_mask(source: PictureSource | RLE, size: tuple[int, int]) -> NDArray[np.
         raise PictureError(f"{name}: expected a mask of two values, found {found}; threshold it, and save it as PNG")
     target: NDArray[np.bool_] = values == levels[-1] if len(levels) == 2 else values != 0
     return target
+
+
+def read_example(example: Example) -> tuple[Image.Image, NDArray[np.bool_]]:
+    """An example's picture, RGB and upright, and its mask, (H, W) bool.
+
+    Raises:
+        PictureError: the picture or the mask cannot be used, or they differ in size.
+        BadReferenceError: the mask is empty.
+    """
+    picture = read_picture(example.picture)
+    mask = read_mask(example.mask, (picture.height, picture.width))
+    if not mask.any():
+        name = "" if isinstance(example.mask, dict) else f" ({_name(example.mask)})"
+        raise BadReferenceError(f"{example}: expected a mask of something, found an empty one{name}")
+    return picture, mask
 
 
 def picture_size(path: Path) -> tuple[int, int]:

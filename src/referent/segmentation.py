@@ -72,6 +72,10 @@ class Segmentation:
         """The picture with the mask, the reference and the score drawn on it; see `overlay`."""
         return overlay(self.picture, [self])
 
+    def sheet(self) -> Image.Image:
+        """The examples it was asked by, each with its mask, beside the overlay; see `sheet`."""
+        return sheet(self.picture, [self])
+
     def to_coco(self) -> dict[str, Any]:
         """A COCO result: `segmentation` (RLE with text counts), `bbox` [x, y, width, height], `area`, `score`."""
         x0, y0, x1, y1 = box_of(self.mask) or (0, 0, 0, 0)
@@ -147,13 +151,48 @@ def overlay(picture: PictureSource, segmentations: Sequence[Segmentation]) -> Im
                 f"overlay: the picture is {image.width} x {image.height}, the mask of {str(segmentation.reference)!r} "
                 f"{segmentation.mask.shape[1]} x {segmentation.mask.shape[0]}"
             )
-    found = [(Label(_line(item), f"  {item.score:.2f}"), item.mask, item.box) for item in segmentations if item.box]
-    missing = [Label(_line(item), f": not found ({item.score:.2f})") for item in segmentations if not item.box]
+    found = [
+        (Label(label_of(item.reference), f"  {item.score:.2f}"), item.mask, item.box)
+        for item in segmentations
+        if item.box
+    ]
+    missing = [
+        Label(label_of(item.reference), f": not found ({item.score:.2f})") for item in segmentations if not item.box
+    ]
     return draw(image, found, missing)
 
 
-def _line(segmentation: Segmentation) -> str:
-    return " ".join(str(segmentation.reference).split())
+def sheet(picture: PictureSource, segmentations: Sequence[Segmentation]) -> Image.Image:
+    """What was shown beside what was found: every example with its mask on the left, the `overlay` on the right.
+
+    Args:
+        picture, segmentations: as in `overlay`.
+
+    Raises:
+        ValueError: as `overlay`.
+        PictureError, BadReferenceError: an example can no longer be read.
+    """
+    from referent.drawing import Label, beside, draw
+    from referent.picture import read_example
+
+    examples = dict.fromkeys(example for item in segmentations for example in item.reference.examples)
+    shown = []
+    for example in examples:
+        image, mask = read_example(example)
+        x0, y0, x1, y1 = box_of(mask) or (0, 0, image.width, image.height)
+        shown.append(draw(image, [(Label("example", ""), mask, (x0, y0, x1, y1))]))
+    return beside(shown, overlay(picture, segmentations))
+
+
+def label_of(reference: Reference) -> str:
+    """A reference in a few words: the phrase, and by their number or file name the examples."""
+    parts = [" ".join(str(reference.phrase).split())] if reference.phrase else []
+    if len(reference.examples) == 1:
+        source = reference.examples[0].picture
+        parts.append(f"example {Path(source).name}" if isinstance(source, (str, Path)) else "an example")
+    elif reference.examples:
+        parts.append(f"{len(reference.examples)} examples")
+    return " + ".join(parts)
 
 
 def save_png(image: Image.Image, path: Path) -> None:

@@ -19,11 +19,11 @@ from referent import hub, weights, zoo
 from referent.asking import CACHE_BYTES, AnyLook, AnySegmenter, Failure, file_key
 from referent.caching import ByteBoundCache
 from referent.engine import CHUNK, Encoded, Engine, dtype_of
-from referent.errors import BadReferenceError, ReferentError, WeightsError
+from referent.errors import ReferentError, WeightsError
 from referent.files import atomic_write
 from referent.grounding import load as grounding
 from referent.models.base import Output, SegmentationModel, Studied
-from referent.picture import read_mask, read_picture
+from referent.picture import read_example
 from referent.preparation import Preparation
 from referent.reference import Example, Reference, ReferenceLike
 from referent.segmentation import Segmentation, box_of
@@ -167,10 +167,7 @@ class Segmenter(AnySegmenter):
         key = contents if all(contents) else example
         features = self._studied.get(key)
         if features is None:
-            picture = read_picture(example.picture)
-            target = read_mask(mask, (picture.height, picture.width))
-            if not target.any():
-                raise BadReferenceError(f"{example}: expected a mask of something, found an empty one")
+            picture, target = read_example(example)
             features = self.engine.study(self.preparation.picture(picture), self.preparation.mask(target))
             self._studied.put(key, features, sum(tensor.nbytes for tensor in features))
         return features

@@ -17,7 +17,7 @@ from referent.files import atomic_write
 
 if TYPE_CHECKING:
     from referent.asking import AnySegmenter
-    from referent.reference import PictureSource
+    from referent.reference import PictureSource, Reference
     from referent.segmentation import Segmentation
 
 COCO_NAME = "segmentations.json"
@@ -27,8 +27,9 @@ LONGEST_NAME = 60
 class Answers:
     """Writes each answer as it comes, and keeps what the COCO file needs.
 
-    The COCO file reads as a data set again: `annotations` hold what was found, one category a phrase, and `phrases`
-    hold every question with its score, `annotation_ids` empty where nothing was found.
+    The COCO file reads as a data set again: `annotations` hold what was found, one category a question, and `phrases`
+    hold every question with its score, `annotation_ids` empty where nothing was found. A question by examples alone
+    is called by their file's name or their number.
 
     Args:
         out: folder for the files, made when missing.
@@ -58,7 +59,7 @@ class Answers:
             picture: how the user named it.
             segmentations: at least one.
         """
-        from referent.segmentation import overlay, save_png
+        from referent.segmentation import overlay, save_png, sheet
 
         stem = self._unique("stdin" if picture == "-" else _slug(Path(picture).stem) or "picture")
         look = self.out / f"{self._unique(f'{stem}.overlay')}.png"
@@ -76,9 +77,14 @@ class Answers:
                 "overlay": str(look),
             }
         )
+        if any(segmentation.reference.examples for segmentation in segmentations):
+            beside = self.out / f"{self._unique(f'{stem}.sheet')}.png"
+            save_png(sheet(image, segmentations), beside)
+            self._document["images"][-1]["sheet"] = str(beside)
+            self._say(f"{picture}: examples and answers side by side {beside}")
         for segmentation in segmentations:
-            phrase = _slug(str(segmentation.reference.phrase)) or "phrase"
-            mask = self.out / f"{self._unique(f'{stem}.{phrase}')}.png"
+            question = _slug(_question(segmentation.reference)) or "phrase"
+            mask = self.out / f"{self._unique(f'{stem}.{question}')}.png"
             self._record(number, segmentation, mask)
             self._say(_line(picture, segmentation, mask))
         self._say(f"{picture}: overlay {look}")
@@ -104,13 +110,13 @@ class Answers:
     def _record(self, image: int, segmentation: Segmentation, mask: Path) -> None:
         from PIL import Image
 
-        phrase = str(segmentation.reference.phrase)
+        question = _question(segmentation.reference)
         annotations = self._document["annotations"]
         ids = []
         if segmentation.found:
             segmentation.save(mask)
             ids.append(len(annotations) + 1)
-            category = self._categories.setdefault(phrase, len(self._categories) + 1)
+            category = self._categories.setdefault(question, len(self._categories) + 1)
             annotations.append(
                 {"id": ids[0], "image_id": image, "category_id": category, "iscrowd": 0, **segmentation.to_coco()}
             )
@@ -123,7 +129,10 @@ class Answers:
             {
                 "id": len(self._document["phrases"]) + 1,
                 "image_id": image,
-                "phrase": phrase,
+                "phrase": question,
+                "examples": [
+                    {"picture": str(one.picture), "mask": str(one.mask)} for one in segmentation.reference.examples
+                ],
                 "annotation_ids": ids,
                 "found": segmentation.found,
                 "score": segmentation.score,
@@ -150,17 +159,17 @@ class Answers:
 def answer_all(
     segmenter: AnySegmenter,
     pictures: Sequence[tuple[str, PictureSource]],
-    phrases: Iterable[list[str]],
+    questions: Iterable[list[str] | list[Reference]],
     answers: Answers,
 ) -> dict[str, Any]:
-    """Asks every picture its phrases, and writes what comes back.
+    """Asks every picture its questions, and writes what comes back.
 
     Interrupted, it still writes the COCO file of what was done.
 
     Args:
         segmenter: the model.
         pictures: (how the user named it, source) pairs.
-        phrases: one list a picture.
+        questions: one list a picture.
         answers: where answers go.
 
     Returns:
@@ -177,7 +186,7 @@ def answer_all(
     try:
         with Progress(console=console, transient=True, disable=len(pictures) < 2 or not console.is_terminal) as bar:
             task = bar.add_task("segmenting", total=len(pictures))
-            found = segmenter.segment_many([source for _, source in pictures], phrases, batch_size)
+            found = segmenter.segment_many([source for _, source in pictures], questions, batch_size)
             for (name, _), answer in zip(pictures, found, strict=True):
                 if isinstance(answer, Failure):
                     answers.fail(name, answer.error)
@@ -194,6 +203,13 @@ def _line(picture: str, segmentation: Segmentation, mask: Path) -> str:
     where = "box " + ",".join(map(str, segmentation.box)) if segmentation.box else "not found"
     notes = "".join(f" ({note})" for note in segmentation.notes)
     return f"{picture}: {phrase} score {segmentation.score:.2f} {where} mask {mask}{notes}"
+
+
+def _question(reference: Reference) -> str:
+    """What a question is called: its phrase, or its examples where it has none."""
+    from referent.segmentation import label_of
+
+    return str(reference.phrase) if reference.phrase else label_of(reference)
 
 
 def _slug(text: str) -> str:
