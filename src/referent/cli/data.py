@@ -52,6 +52,42 @@ def check(
         raise typer.Exit(SOME_FAILED)
 
 
+@data.command()
+def score(
+    answers: Annotated[
+        Path, typer.Argument(help="Folder with <video>/<frame>.png, or <video>/<expression>/<frame>.png.")
+    ],
+    videos: Annotated[Path, typer.Argument(metavar="DATA", help="Folder of a published data set of videos.")],
+    split: Annotated[str, typer.Option(help="Which part of the data.")] = "val",
+    protocol: Annotated[
+        str | None,
+        typer.Option(help="davis, davis-unsupervised, ...; several with commas. Default: the data set's own."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the result here (JSON).")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Score pictures of answers about videos, whatever has written them.
+
+    Exit code 1 when the answers about some videos are missing or cannot be read (they are left out of the numbers).
+    """
+    import shlex
+    import sys
+
+    from referent.cli.evaluate_videos import report, usual_protocol
+    from referent.cli.writable import check_writable
+    from referent.data.videos.opening import open_videos
+    from referent.evaluation.videos.run import score_folder
+
+    check_writable([out])
+    found = open_videos(videos, split)
+    names = [name.strip() for name in (protocol or usual_protocol(found)).split(",") if name.strip()]
+    command = shlex.join(["referent", *sys.argv[1:]])
+    result = score_folder(answers, found, names, command=command, data=str(videos), progress=not as_json)
+    if out is not None:
+        result.save(out)
+    report(result, [out] if out else [], as_json)
+
+
 @data.command("from-cris")
 def from_cris(
     annotations: Annotated[list[Path], typer.Argument(help="Files anns/<data set>/<split>.json; each is a split.")],

@@ -32,7 +32,8 @@ def evaluate(
         str, typer.Argument(help="A model's name (see `referent models`), a weight file, a folder or hub id.")
     ],
     data: Annotated[
-        Path, typer.Argument(help="COCO file with `phrases`, .jsonl file, or folder of a published data set.")
+        Path,
+        typer.Argument(help="COCO file with `phrases`, .jsonl file, or folder of a published data set; also videos."),
     ],
     split: Annotated[str, typer.Option(help="Which part of the data to ask.")] = "val",
     pictures: Annotated[
@@ -52,7 +53,8 @@ def evaluate(
     protocol: Annotated[
         list[str] | None,
         typer.Option(
-            help="referent (default), cris, lavt, unirefpp, grefcoco, ... (docs/protocols.md); several with commas."
+            help="referent (default), cris, lavt, unirefpp, grefcoco, ... (docs/protocols.md); several with commas. "
+            "Of videos the data set's own by default: davis, youtube-vos, lvos, mose, ref-davis, mevis, ..."
         ),
     ] = None,
     kind: Annotated[
@@ -84,9 +86,22 @@ def evaluate(
         int | None, typer.Option(min=0, help="Only pictures with so many pixels of a class show it. Default: 0.")
     ] = None,
     named: Annotated[bool, typer.Option("--named", help="Say a class's name beside its examples.")] = False,
+    reference: Annotated[
+        str | None,
+        typer.Option(help="Of videos: show each object by mask (default), phrase (the sequence's name), or both."),
+    ] = None,
+    smoothing: Annotated[
+        float, typer.Option(min=0, max=0.99, help="Of videos: share of the past in answers of a model without memory.")
+    ] = 0.0,
+    submission: Annotated[
+        Path | None, typer.Option(help="Of videos: write the archive for the benchmark's server here (.zip).")
+    ] = None,
     save: Annotated[
         Path | None,
-        typer.Option(help="Write predictions here (JSON lines); the same command again continues an interrupted run."),
+        typer.Option(
+            help="Write predictions here (JSON lines; of videos a folder); the same command again continues an "
+            "interrupted run."
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Write the result here (JSON).")] = None,
     draw: Annotated[Path | None, typer.Option(help="Draw the worst answers here (PNG).")] = None,
@@ -101,15 +116,37 @@ def evaluate(
 
     With --shots: class-mIoU and FB-IoU of classes that are asked for by examples, with the deviation over seeds.
 
-    Exit code 1 when some pictures could not be answered (they are named and left out of the numbers).
+    On videos: J, F and what their benchmarks make of them, with intervals over videos.
+
+    Exit code 1 when some pictures or videos could not be answered (they are named and left out of the numbers).
     """
     from referent import segmenter, weights, zoo
+    from referent.cli.evaluate_videos import Following, follow
     from referent.cli.few_shot import few_shot_of
+    from referent.data.published.layout import find_layout
+    from referent.data.videos.opening import find_videos
     from referent.errors import DataError
     from referent.evaluation.run import evaluate as run
     from referent.evaluation.selection import parse
     from referent.evaluation.source import Source
 
+    names = [name.strip() for value in protocol or () for name in value.split(",") if name.strip()]
+    if find_layout(data) is None and find_videos(data) is not None:
+        of_pictures = {
+            "--pictures": pictures, "--allow-missing": allow_missing, "--raw": raw, "--class-names": class_names,
+            "--kind": kind, "--limit": limit, "--shots": shots,
+        }  # fmt: skip
+        given = [name for name, value in of_pictures.items() if value]
+        if given:
+            raise DataError(f"{data}: holds videos: leave out {', '.join(given)}")
+        asked = Following(
+            model=model, data=data, split=split, protocols=names, given=reference, smoothing=smoothing,
+            where=parse(where or []), save=save, submission=submission, out=out, draw=draw, device=device, dtype=dtype,
+            clip=clip, as_json=as_json,
+        )  # fmt: skip
+        return follow(asked)
+    if reference or smoothing or submission:
+        raise DataError(f"{data}: holds no videos: leave out --reference, --smoothing and --submission")
     check_writable((save, out, draw))
     few_shot = few_shot_of(shots, seeds, episodes, listing, classes, leave_out, min_area, named)
     if few_shot is not None and (class_names or raw):
@@ -123,13 +160,11 @@ def evaluate(
     loaded = segmenter.load(model, device=device, dtype=dtype, clip=clip)
     if few_shot is not None:
         loaded.check_kinds({"example", "phrase"} if named else {"example"})
-    usual = "referent" if few_shot is None else "fss"
-    names = [name.strip() for value in protocol or [usual] for name in value.split(",") if name.strip()]
     try:
         result = run(
             loaded,
             dataset,
-            names,
+            names or ["referent" if few_shot is None else "fss"],
             save=save,
             where=conditions,
             limit=limit,

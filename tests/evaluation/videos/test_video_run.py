@@ -132,6 +132,7 @@ def test_a_model_of_phrases_is_asked_for_the_name_of_the_sequence(tmp_path: Path
     write_video(tmp_path, "red-2", MOVING)
     result = evaluated(colours, read_davis(tmp_path, year="2016"), given="phrase")
     assert result.given == "phrase"
+    assert "names of sequences" in result.scores["davis"].notes[0]
     assert result.number("J").value > 0.8
     with pytest.raises(DataError, match="colours takes phrases, so nothing can be shown to it by mask"):
         evaluated(colours, read_davis(tmp_path))

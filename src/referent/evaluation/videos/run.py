@@ -216,7 +216,9 @@ class _Run:
             frames=sum(len(names[name].frames) for name in tracks),
             failed=tuple(self._failed),
             problems=self._videos.problems,
-            scores={one.name: _scored(one, scored, bootstrap) for one in self._protocols} if scored else {},
+            scores={one.name: _scored(one, scored, bootstrap, self._notes()) for one in self._protocols}
+            if scored
+            else {},
             bootstrap=bootstrap,
             seconds=round(seconds, 3),
             model_seconds=round(spent, 3),
@@ -228,6 +230,12 @@ class _Run:
             data=data,
             predictions=predictions,
         )
+
+    def _notes(self) -> tuple[str, ...]:
+        if self._videos.task != "semi-supervised" or self._given == "mask":
+            return ()
+        how = "names of sequences" if self._given == "phrase" else "first masks and names of sequences"
+        return (f"objects were given by {how}; the published numbers are of first masks alone",)
 
     def _followed(self, video: Video, journal: VideoJournal | None) -> tuple[Track, ...]:
         tracks: list[Track] = []
@@ -277,7 +285,9 @@ class _Run:
         return Comparison([item.number for item in video.objects], list(question.asked), None)
 
 
-def _scored(protocol: VideoProtocol, tracks: Tracks, bootstrap: Bootstrap) -> ProtocolVideoScores:
+def _scored(
+    protocol: VideoProtocol, tracks: Tracks, bootstrap: Bootstrap, notes: tuple[str, ...]
+) -> ProtocolVideoScores:
     annotators = sorted({track.annotator for some in tracks.values() for track in some})
     by_annotator = {
         f"annotator {annotator}": _scores(protocol, _of_annotator(tracks, annotator), bootstrap)
@@ -285,7 +295,7 @@ def _scored(protocol: VideoProtocol, tracks: Tracks, bootstrap: Bootstrap) -> Pr
     }
     alone = Bootstrap(0, bootstrap.seed, over="videos")
     sequences = {name: _scores(protocol, {name: some}, alone) for name, some in tracks.items()}
-    return ProtocolVideoScores(protocol, _scores(protocol, tracks, bootstrap), by_annotator, sequences)
+    return ProtocolVideoScores(protocol, _scores(protocol, tracks, bootstrap), by_annotator, sequences, notes)
 
 
 def _of_annotator(tracks: Tracks, annotator: int) -> Tracks:
