@@ -73,21 +73,33 @@ def beside(panels: Sequence[Image.Image], answer: Image.Image) -> Image.Image:
     """`panels` in rows, together as high as `answer`, and `answer` on their right; without any `answer` alone."""
     if not panels:
         return answer
-    gap = max(2, answer.height // 60)
+    left = in_rows(panels, answer.height)
+    page = Image.new("RGB", (left.width + _gap(answer.height) + answer.width, answer.height), LIGHT)
+    page.paste(left, (0, 0))
+    page.paste(answer, (page.width - answer.width, 0))
+    return page
+
+
+def in_rows(panels: Sequence[Image.Image], height: int) -> Image.Image:
+    """Pictures, at least one, made small enough to stand in a few rows of `height` pixels together."""
+    gap = _gap(height)
     rows = round(len(panels) ** 0.5)
     columns = -(-len(panels) // rows)
-    high = max(1, (answer.height - gap * (rows - 1)) // rows)
+    high = max(1, (height - gap * (rows - 1)) // rows)
     small = [ImageOps.contain(panel, (2 * high, high)) for panel in panels]
     lines = [small[start : start + columns] for start in range(0, len(small), columns)]
-    left = max(sum(panel.width + gap for panel in line) for line in lines)
-    page = Image.new("RGB", (left + answer.width, answer.height), LIGHT)
+    width = max(sum(panel.width + gap for panel in line) for line in lines) - gap
+    page = Image.new("RGB", (width, height), LIGHT)
     for row, line in enumerate(lines):
-        right = left
+        right = width + gap
         for panel in reversed(line):
             right -= panel.width + gap
             page.paste(panel, (right, row * (high + gap)))
-    page.paste(answer, (left, 0))
     return page
+
+
+def _gap(height: int) -> int:
+    return max(2, height // 60)
 
 
 def shortened(text: str, end: str, width: float, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from referent.files import atomic_path
-from referent.reference import Reference
+from referent.reference import Example, Reference
 from referent.rle import encode
 
 if TYPE_CHECKING:
@@ -172,16 +172,24 @@ def sheet(picture: PictureSource, segmentations: Sequence[Segmentation]) -> Imag
         ValueError: as `overlay`.
         PictureError, BadReferenceError: an example can no longer be read.
     """
-    from referent.drawing import Label, beside, draw
-    from referent.picture import read_example
+    from referent.drawing import beside
 
     examples = dict.fromkeys(example for item in segmentations for example in item.reference.examples)
-    shown = []
-    for example in examples:
-        image, mask = read_example(example)
-        x0, y0, x1, y1 = box_of(mask) or (0, 0, image.width, image.height)
-        shown.append(draw(image, [(Label("example", ""), mask, (x0, y0, x1, y1))]))
-    return beside(shown, overlay(picture, segmentations))
+    return beside([drawn_example(example) for example in examples], overlay(picture, segmentations))
+
+
+def drawn_example(example: Example) -> Image.Image:
+    """An example's picture with its mask on it.
+
+    Raises:
+        PictureError, BadReferenceError: see `picture.read_example`.
+    """
+    from referent.drawing import Label, draw
+    from referent.picture import read_example
+
+    image, mask = read_example(example)
+    box = box_of(mask)
+    return draw(image, [(Label("example", ""), mask, box)] if box else [])
 
 
 def label_of(reference: Reference) -> str:

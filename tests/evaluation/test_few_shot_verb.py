@@ -55,6 +55,12 @@ def test_classes_asked_by_examples_are_scored_over_seeds(run, data, tiny_weights
     again = run("evaluate", tiny_weights, data, *few, "--save", save, "--json")
     assert json.loads(again.out)["resumed"] == 24
 
+    assert run("look", out, "--cases", 6).code == 0
+    page, pictures = (tmp_path / "result-look" / name for name in ("index.html", "pictures"))
+    shown = sorted(path.name for path in pictures.glob("*-examples.webp"))
+    assert shown
+    assert all(f'src="pictures/{name}" alt="asked by example ' in page.read_text() for name in shown)
+
     columns = "seeds:class-mIoU, FB=seeds:FB-IoU, Classes=source.few_shot.classes"
     page = f'<!-- table: files="result.json" columns="{columns}" -->\n<!-- end table -->\n'
     (row,) = fill(page, tmp_path).splitlines()[3:-1]

@@ -9,8 +9,8 @@
 `columns`: `PATH` or `Title=PATH`. A path is a number of the protocol ("mIoU", "Pr@0.5"; "mIoU:position" for one kind of
 phrase), printed in percent with its interval; "seeds:class-mIoU", its mean over the seeds of few-shot episodes with the
 deviation; "AUROC"; "protocol", name and version; "notes" of the protocol; or keys into the JSON file joined by dots
-("machine.processor"). With keys alone, any JSON file will do. Results under two versions of one protocol do not stand in
-one table.
+("machine.processor"). With keys alone, any JSON file will do. Results under two versions of one protocol do not stand
+in one table.
 
     <!-- table: protocols -->
 

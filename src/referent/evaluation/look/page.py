@@ -191,9 +191,16 @@ def _card(one: Shown) -> str:
         f'data-search="{escape(search)}">'
         f'{_stack(one)}<div class="words">'
         f'<h3><button type="button" class="open"><bdi>{escape(case.phrase)}</bdi></button></h3>'
-        f'<ul class="tags">{"".join(tags)}</ul><p class="file">{escape(one.picture.name)}</p></div>'
+        f'<ul class="tags">{"".join(tags)}</ul>{_examples(one)}<p class="file">{escape(one.picture.name)}</p></div>'
         f"{_more(one)}</article>"
     )
+
+
+def _examples(one: Shown) -> str:
+    if one.examples is None:
+        return ""
+    said = escape(f"asked by {one.case.phrase}")
+    return f'<img class="examples" src="{FOLDER}/{one.examples}" alt="{said}" loading="lazy" decoding="async">'
 
 
 def _stack(one: Shown) -> str:

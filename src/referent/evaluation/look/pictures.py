@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,14 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from referent.data.sample import Sample
-from referent.errors import DataError, PictureError
+from referent.drawing import in_rows
+from referent.errors import DataError, PictureError, ReferentError
 from referent.evaluation.look import layers
 from referent.evaluation.look.cases import Case
 from referent.picture import read_picture
+from referent.reference import Example
 from referent.rle import RLE, decode
+from referent.segmentation import drawn_example
 
 FOLDER = "pictures"
 SUFFIX = ".webp"
+EXAMPLES_HEIGHT = 240
+"""Pixels of the picture with all examples of a question."""
 Bools = NDArray[np.bool_]
 
 
@@ -30,6 +35,8 @@ class Shown:
         picture: the path that was tried.
         size: (width, height) of the files in pixels.
         photograph: name of its file in `FOLDER`; None where the picture cannot be read.
+        examples: name of the file with the examples that were shown; None where a phrase alone was asked, or an example
+            cannot be read.
         layers: names of the files of "answer" and, where the truth is known, "truth" and "compared".
         problems: why something is missing, a sentence each.
     """
@@ -38,6 +45,7 @@ class Shown:
     picture: Path
     size: tuple[int, int]
     photograph: str | None
+    examples: str | None
     layers: Mapping[str, str]
     problems: tuple[str, ...]
 
@@ -73,12 +81,17 @@ def draw_cases(
         else:
             _check_same(case, answer, sample)
             truth = sample.mask()
-            counted = answer if case.found or not heeds_found else np.zeros_like(answer)
+            counted = answer & sample.judged() if case.found or not heeds_found else np.zeros_like(answer)
             drawn |= {"truth": layers.single(truth, layers.TRUTH), "compared": layers.compared(counted, truth)}
+        examples = None
+        if sample is not None and sample.reference.examples:
+            examples = _examples(sample.reference.examples, folder, number)
+            problems += [] if examples else ["an example cannot be read"]
         files = {kind: f"{number:04}-{kind}{SUFFIX}" for kind in drawn}
         for kind, image in drawn.items():
             layers.save_layer(image, folder / files[kind])
-        yield Shown(case, path, layers.small_size((width, height)), photograph.name, files, tuple(problems))
+        size = layers.small_size((width, height))
+        yield Shown(case, path, size, photograph.name, examples, files, tuple(problems))
 
 
 @dataclass(frozen=True)
@@ -104,6 +117,17 @@ def _photograph(path: Path, folder: Path, number: int) -> _Photograph:
     name = f"{number:04}{SUFFIX}"
     layers.save_photograph(layers.thumbnail(image), folder / name)
     return _Photograph(name, image.size)
+
+
+def _examples(examples: Sequence[Example], folder: Path, number: int) -> str | None:
+    """The file with all of them; None where one cannot be read."""
+    try:
+        drawn = [drawn_example(example) for example in examples]
+    except ReferentError:
+        return None
+    name = f"{number:04}-examples{SUFFIX}"
+    layers.save_photograph(in_rows(drawn, EXAMPLES_HEIGHT), folder / name)
+    return name
 
 
 def _decoded(case: Case, rle: RLE) -> Bools:
