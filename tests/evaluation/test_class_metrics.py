@@ -14,6 +14,7 @@ from pycocotools.cocoeval import COCOeval
 
 from referent.by_class import Detection
 from referent.data.sample import Sample
+from referent.evaluation import average_precision
 from referent.evaluation.class_metrics import BoxCounts, LabelCounts, MapCounts, true_map
 from referent.reference import Reference
 from referent.rle import encode
@@ -101,6 +102,50 @@ def test_average_precision_is_that_of_pycocotools_on_files(tmp_path: Path) -> No
     assert 0.2 < found["mAP"] < 0.95
     assert [found["mAP"], found["AP50"], found["AP75"]] == pytest.approx(evaluation.stats[:3].tolist(), abs=1e-9)
     assert found["mAP"] == pytest.approx(np.mean(list(counts.by_class().values())))
+
+
+def scattered(pictures: list[int]) -> BoxCounts:
+    """Pictures of made boxes, each known by its number, in the order given."""
+    counts = BoxCounts(NAMES)
+    for picture in pictures:
+        generator = np.random.default_rng(picture)
+        samples, detections = [], []
+        for name in NAMES:
+            corners = generator.integers(0, 60, (generator.integers(0, 4), 2)).tolist()
+            samples.append(ask(name, *((x, y, x + 30, y + 25) for x, y in corners), picture=f"{picture}.png"))
+            for x, y in [*corners, [70, 70]]:
+                x, y = x + generator.normal(0, 3), y + generator.normal(0, 3)
+                detections.append(Detection(name, (x, y, x + 30, y + 25), float(generator.random())))
+        counts.add(samples, detections)
+    return counts
+
+
+def test_a_picture_drawn_twice_counts_its_boxes_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = [0, 2, 2, 3, 5, 5, 5]
+    weights = np.bincount(drawn, minlength=6)[None].astype(float)
+    monkeypatch.setattr(average_precision, "resamples", lambda *_: iter([weights]))
+    found = average_precision.drawn_precisions(scattered(list(range(6)))._evaluated(), 1, 0)
+    again = scattered(drawn).numbers()
+    assert 0.1 < again["mAP"] < 0.9
+    assert {name: draws.drawn[0] for name, draws in found.items() if name in again} == pytest.approx(again)
+
+
+def test_intervals_hold_their_numbers_and_come_from_the_pictures() -> None:
+    maps, labels = MapCounts(NAMES), LabelCounts(NAMES)
+    for picture in range(12):
+        truth = np.ones((4, 4), np.int32)
+        answer = truth.copy()
+        answer[: picture % 4] = 2
+        maps.add(truth, answer)
+        labels.add(NAMES[picture % 2], np.array([0.9, 0.1] if picture % 3 else [0.1, 0.9], np.float32))
+    for counts in (maps, labels, scattered(list(range(8)))):
+        intervals = counts.intervals(200, 0)
+        assert {name: interval.value for name, interval in intervals.items()} == pytest.approx(counts.numbers())
+        assert intervals == counts.intervals(200, 0)
+        for name, interval in intervals.items():
+            low, value, high = interval.low or 0, interval.value or 0, interval.high or 0
+            assert low <= value <= high, name
+            assert low < high, name
 
 
 def test_labels_are_counted_by_the_place_of_the_true_one_and_a_tie_is_no_answer() -> None:

@@ -50,7 +50,8 @@ def test_the_verb_scores_what_model_and_data_allow(run, coco, tiny_weights, tmp_
         "semantic": 3,
         "classification": 2,
     }
-    assert 0 <= result["tasks"]["semantic"]["numbers"]["class-mIoU"] <= 1
+    iou = result["tasks"]["semantic"]["numbers"]["class-mIoU"]
+    assert 0 <= iou["low"] <= iou["value"] <= iou["high"] <= 1
     assert result["command"].startswith("referent classes")
     assert "class-mIoU" in done.out
     assert len(list(drawn.glob("*.png"))) == 3
@@ -88,3 +89,38 @@ def test_a_picture_that_cannot_be_read_is_left_out_and_named(coco, tiny_weights)
     result = evaluate_classes(load(tiny_weights), dataset)
     assert result.pictures == 2
     assert [Path(failure.picture).name for failure in result.failed] == ["2.png"]
+
+
+def test_whatever_is_wrong_with_one_picture_does_not_cost_the_run(coco, tiny_weights, monkeypatch):
+    model, dataset = load(tiny_weights), open_classes(coco)
+    Image.new("RGB", (40, 60)).save(coco.parent / "1.png")
+    look_at = model.look_at
+
+    def fragile(picture):
+        if picture.name == "2.png":
+            raise ValueError("a fault of the model's")
+        return look_at(picture)
+
+    monkeypatch.setattr(model, "look_at", fragile)
+    result = evaluate_classes(model, dataset)
+    assert result.pictures == 1
+    assert result.tasks["semantic"].pictures == 1
+    assert [failure.error for failure in result.failed] == [
+        f"{coco.parent / '1.png'}: the data set says 60 x 40, the picture is 40 x 60",
+        "ValueError: a fault of the model's",
+    ]
+
+
+def test_a_run_without_any_answer_is_an_error(coco, tiny_weights):
+    dataset = open_classes(coco)
+    for number in (1, 2, 3):
+        (coco.parent / f"{number}.png").write_bytes(b"no picture")
+    with pytest.raises(DataError, match="no picture could be answered; the first: "):
+        evaluate_classes(load(tiny_weights), dataset)
+
+
+def test_only_the_first_pictures_are_asked_where_a_limit_says_so(run, coco, tiny_weights):
+    done = run("classes", tiny_weights, coco, "--limit", 2, "--json")
+    result = json.loads(done.out)
+    assert (result["limit"], result["pictures"]) == (2, 2)
+    assert run("classes", tiny_weights, coco, "--limit", 0).code == 2

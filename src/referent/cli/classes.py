@@ -15,6 +15,7 @@ from referent.cli.writable import check_writable
 
 if TYPE_CHECKING:
     from referent.evaluation.class_tasks import ClassResult
+    from referent.evaluation.metrics import Interval
 
 
 def classes(
@@ -36,6 +37,7 @@ def classes(
             min=0, max=1, help="Up to which probability a pixel is background; the model's threshold unless given."
         ),
     ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many pictures.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the result here (JSON).")] = None,
     draw: Annotated[Path | None, typer.Option(help="Write every picture's class map here (a folder of PNGs).")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, ...")] = None,
@@ -45,13 +47,13 @@ def classes(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Ask MODEL every class name of DATA: class maps (mIoU), boxes (COCO's mAP), labels (top-1).
+    """Ask MODEL every class name of DATA: class maps (mIoU), boxes (COCO's mAP), labels (top-1), with 95 % intervals.
 
     Exit code 1 when some pictures could not be answered (they are named and left out of the numbers).
     """
     from referent import segmenter, weights, zoo
     from referent.data.loading import open_classes
-    from referent.evaluation.class_tasks import chosen, draw_maps, evaluate_classes
+    from referent.evaluation.class_tasks import chosen, evaluate_classes
 
     check_writable((out,))
     dataset = open_classes(data, split, pictures=pictures)
@@ -61,13 +63,14 @@ def classes(
         dataset,
         chosen(task or []),
         background=background,
+        draw=draw,
+        limit=limit,
         weights_sha256=weights.sha256(zoo.find(model)),
         command=shlex.join(["referent", *sys.argv[1:]]),
+        progress=not as_json,
     )
     if out is not None:
         result.save(out)
-    if draw is not None:
-        draw_maps(loaded, dataset, draw, background)
     if as_json:
         typer.echo(json.dumps(result.to_json(), ensure_ascii=False))
     else:
@@ -85,5 +88,11 @@ def _show(result: ClassResult) -> None:
     )
     for task, scores in result.tasks.items():
         typer.echo(f"{task}, {scores.pictures} pictures")
-        for name, value in scores.numbers.items():
-            typer.echo(f"  {name:22}{100 * value:6.2f}")
+        for name, interval in scores.numbers.items():
+            typer.echo(f"  {name:22}{_percent(interval)}")
+
+
+def _percent(number: Interval) -> str:
+    assert number.value is not None
+    ends = "" if number.low is None or number.high is None else f"  [{100 * number.low:.2f}, {100 * number.high:.2f}]"
+    return f"{100 * number.value:6.2f}{ends}"

@@ -1,6 +1,6 @@
 """Numbers of answers by class: IoU of class maps, COCO's average precision of boxes, accuracy of labels.
 
-All are in [0, 1], and a number that nothing was counted for is missing.
+All are in [0, 1], and a number that nothing was counted for is missing. Intervals come from a bootstrap over pictures.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from numpy.typing import NDArray
 
 from referent.by_class import Detection
 from referent.data.sample import Sample
+from referent.evaluation.average_precision import NUMBERS, drawn_precisions
+from referent.evaluation.metrics import Draws, Interval, mean, ratios
 from referent.rle import decode
 from referent.segmentation import box_of
 
-# Of COCOeval's twelve numbers, the first six and what COCO calls them.
-_AVERAGE_PRECISIONS = ("mAP", "AP50", "AP75", "AP-small", "AP-medium", "AP-large")
 _TOP = (1, 5)
 
 
 class MapCounts:
-    """Pixels by true and answered class.
+    """Pixels of class maps, by picture.
 
     Args:
         names: classes; label k is `names[k - 1]`, 0 is background.
@@ -33,31 +33,45 @@ class MapCounts:
 
     def __init__(self, names: Sequence[str]) -> None:
         self.names = names
-        self.pixels = np.zeros((len(names) + 1,) * 2, dtype=np.int64)
+        self.right: list[NDArray[np.int64]] = []
+        self.either: list[NDArray[np.int64]] = []
+        self.pixels: list[int] = []
 
     def add(self, truth: NDArray[np.int32], answer: NDArray[np.int32]) -> None:
         """One picture's labels, both (H, W)."""
-        size = len(self.pixels)
-        self.pixels += np.bincount(truth.ravel() * size + answer.ravel(), minlength=size * size).reshape(size, size)
+        size = len(self.names) + 1
+        right, true, answered = (
+            np.bincount(labels.ravel(), minlength=size) for labels in (truth[truth == answer], truth, answer)
+        )
+        self.right.append(right)
+        self.either.append(true + answered - right)
+        self.pixels.append(truth.size)
 
-    def numbers(self) -> dict[str, float]:
+    def intervals(self, replicates: int, seed: int) -> dict[str, Interval]:
         """`class-mIoU` over classes that are true or answered anywhere, background left out; with it,
         `class-mIoU-background`; and `pixel-accuracy` with it."""
-        iou = self._ious()
-        found = {"pixel-accuracy": np.trace(self.pixels) / max(self.pixels.sum(), 1)}
-        for name, values in (("class-mIoU", iou[1:]), ("class-mIoU-background", iou)):
-            if not np.isnan(values).all():
-                found[name] = np.nanmean(values)
-        return {name: float(value) for name, value in sorted(found.items())}
+        if not self.pixels:
+            return {}
+        every = np.arange(len(self.pixels))
+        right, either = np.array(self.right, float), np.array(self.either, float)
+        ious = ratios(right, either, every, replicates, seed)
+        pixels = np.array(self.pixels, float)[:, None]
+        (accuracy,) = ratios(right.sum(1, keepdims=True), pixels, every, replicates, seed)
+        drawn = {"class-mIoU": mean(ious[1:]), "class-mIoU-background": mean(ious), "pixel-accuracy": accuracy}
+        return _defined(drawn)
+
+    def numbers(self) -> dict[str, float]:
+        """`intervals` without their ends."""
+        return _values(self.intervals(0, 0))
 
     def by_class(self) -> dict[str, float]:
         """IoU of each class that is true or answered anywhere."""
-        return {name: float(iou) for name, iou in zip(self.names, self._ious()[1:], strict=True) if not np.isnan(iou)}
-
-    def _ious(self) -> NDArray[np.float64]:
-        right = np.diagonal(self.pixels)
-        either = self.pixels.sum(0) + self.pixels.sum(1) - right
-        return np.where(either > 0, right / np.maximum(either, 1), np.nan)
+        right, either = np.sum(self.right, axis=0), np.sum(self.either, axis=0)
+        return {
+            name: float(right[number] / either[number])
+            for number, name in enumerate(self.names, 1)
+            if self.pixels and either[number]
+        }
 
 
 def true_map(samples: Sequence[Sample]) -> NDArray[np.int32]:
@@ -105,8 +119,12 @@ class BoxCounts:
 
     def numbers(self) -> dict[str, float]:
         """`mAP` (IoU 0.5 to 0.95), `AP50`, `AP75` and mAP by size, as COCO defines them; none without true boxes."""
-        found = dict(zip(_AVERAGE_PRECISIONS, self._evaluated().stats, strict=False)) if self.truth else {}
-        return {name: float(value) for name, value in found.items() if value >= 0}
+        found = zip(NUMBERS, self._evaluated().stats, strict=False) if self.truth else ()
+        return {name: float(value) for (name, _, _), value in found if value >= 0}
+
+    def intervals(self, replicates: int, seed: int) -> dict[str, Interval]:
+        """`numbers` with their intervals."""
+        return _defined(drawn_precisions(self._evaluated(), replicates, seed)) if self.truth else {}
 
     def by_class(self) -> dict[str, float]:
         """mAP of each class that has true boxes."""
@@ -173,14 +191,37 @@ class LabelCounts:
         own = probabilities[self.names.index(true)]
         self.places.setdefault(true, []).append(int((probabilities >= own).sum()) - 1)
 
-    def numbers(self) -> dict[str, float]:
+    def intervals(self, replicates: int, seed: int) -> dict[str, Interval]:
         """`top-1`, with more than five classes `top-5`, and `class-top-1`, the mean over classes."""
-        every = np.array([place for places in self.places.values() for place in places])
-        if not len(every):
+        if not self.places:
             return {}
-        found = {f"top-{top}": float((every < top).mean()) for top in _TOP if top == 1 or len(self.names) > top}
-        return {**found, "class-top-1": float(np.mean(list(self.by_class().values())))}
+        places = np.concatenate([np.array(places) for places in self.places.values()])
+        classes = np.repeat(np.arange(len(self.places)), [len(places) for places in self.places.values()])
+        tops = [top for top in _TOP if top == 1 or len(self.names) > top]
+        right, every = places[:, None] < np.array(tops), np.arange(len(places))
+        drawn = dict(
+            zip(
+                [f"top-{top}" for top in tops],
+                ratios(right.astype(float), np.ones(right.shape), every, replicates, seed),
+                strict=True,
+            )
+        )
+        belongs = (classes[:, None] == np.arange(len(self.places))).astype(float)
+        drawn["class-top-1"] = mean(ratios(belongs * right[:, :1], belongs, every, replicates, seed))
+        return _defined(drawn)
+
+    def numbers(self) -> dict[str, float]:
+        """`intervals` without their ends."""
+        return _values(self.intervals(0, 0))
 
     def by_class(self) -> Mapping[str, float]:
         """Top-1 of each class that is true of a picture."""
         return {name: float(np.mean([place == 0 for place in places])) for name, places in self.places.items()}
+
+
+def _defined(numbers: Mapping[str, Draws]) -> dict[str, Interval]:
+    return {name: draws.interval() for name, draws in numbers.items() if np.isfinite(draws.value)}
+
+
+def _values(intervals: Mapping[str, Interval]) -> dict[str, float]:
+    return {name: interval.value for name, interval in intervals.items() if interval.value is not None}

@@ -174,17 +174,17 @@ def _over_classes(counts: Counts, picture: Ints, replicates: int, seed: int) -> 
         belongs = members[:, None] == np.arange(start, min(start + step, len(classes)))
         above, below = belongs * counts.intersection[:, None], belongs * counts.union[:, None]
         each += ratios(above.astype(float), below.astype(float), picture, replicates, seed)
-    return {"class-mIoU": _mean(each), "FB-IoU": _mean(both)}
+    return {"class-mIoU": mean(each), "FB-IoU": mean(both)}
 
 
-def _mean(numbers: list[Draws]) -> Draws:
+def mean(numbers: list[Draws]) -> Draws:
     """Over those that are defined, replicate by replicate."""
     if not numbers:
         return Draws(np.nan, np.empty(0))
     table = np.stack([np.concatenate([[number.value], number.drawn]) for number in numbers])
     defined = np.isfinite(table)
-    mean = _divided(np.where(defined, table, 0).sum(axis=0), defined.sum(axis=0).astype(float))
-    return Draws(float(mean[0]), mean[1:])
+    means = _divided(np.where(defined, table, 0).sum(axis=0), defined.sum(axis=0).astype(float))
+    return Draws(float(means[0]), means[1:])
 
 
 def ratios(above: Floats, below: Floats, picture: Ints, replicates: int, seed: int) -> list[Draws]:
@@ -199,7 +199,7 @@ def ratios(above: Floats, below: Floats, picture: Ints, replicates: int, seed: i
     # A replicate's ratio needs only each picture's sums: one matrix product for all replicates.
     above, below = _sums(above, rows, len(names)), _sums(below, rows, len(names))
     values = _divided(above.sum(axis=0), below.sum(axis=0))
-    resampled = [_divided(weights @ above, weights @ below) for weights in _resamples(len(names), replicates, seed)]
+    resampled = [_divided(weights @ above, weights @ below) for weights in resamples(len(names), replicates, seed)]
     drawn = np.concatenate([np.empty((0, len(values))), *resampled])
     return [Draws(float(value), drawn[:, index]) for index, value in enumerate(values)]
 
@@ -235,13 +235,13 @@ def drawn_auroc(score: Floats, present: Bools, picture: Ints, replicates: int = 
     value = area(np.ones((1, len(score))))[0]
     resampled = [
         area(part[:, rows])
-        for weights in _resamples(len(names), replicates if np.isfinite(value) else 0, seed)
+        for weights in resamples(len(names), replicates if np.isfinite(value) else 0, seed)
         for part in np.array_split(weights, -(-len(weights) * len(rows) // HELD_AT_ONCE))
     ]
     return Draws(float(value), np.concatenate([np.empty(0), *resampled]))
 
 
-def _resamples(pictures: int, replicates: int, seed: int) -> Iterator[Floats]:
+def resamples(pictures: int, replicates: int, seed: int) -> Iterator[Floats]:
     """How often each picture is drawn in each replicate: parts of an (R, P) matrix, few rows at a time."""
     random = np.random.default_rng(seed)
     step = max(1, HELD_AT_ONCE // max(1, pictures))
