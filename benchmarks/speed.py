@@ -43,6 +43,12 @@ COUNTS = (1, 2, 4, 8, 16)
 FORMS = ("published", "plain", "fp32", "bf16")
 
 
+def batch_of(count: int, seed: int = 0) -> Batch:
+    """One picture and the first `count` phrases."""
+    image = torch.randn(1, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(seed))
+    return Batch(image, ClipTokenizer()(PHRASES[:count], LENGTH), torch.zeros(count, dtype=torch.int64))
+
+
 @dataclass(frozen=True)
 class Subject:
     """What is measured.
@@ -53,12 +59,16 @@ class Subject:
         published: a copy of it that computes as the published code does.
         parts: (form, model in that form, batch) -> name -> a call that does this part alone, on what the parts before
             it returned.
+        batch: one picture and so many phrases.
+        size: for which inference forms choose their algorithms.
     """
 
     name: str
     plain: Callable[[], SegmentationModel]
     published: Callable[[Any], SegmentationModel]
     parts: Callable[[str, Any, Batch], dict[str, Callable[[], Any]]]
+    batch: Callable[[int], Batch] = batch_of
+    size: int = SIDE
 
     def form(self, form: str, plain: SegmentationModel) -> SegmentationModel:
         """`plain` in one of `FORMS`."""
@@ -68,7 +78,7 @@ class Subject:
             case "plain":
                 return plain
             case _:
-                return plain.for_inference(torch.float32 if form == "fp32" else torch.bfloat16, SIDE)
+                return plain.for_inference(torch.float32 if form == "fp32" else torch.bfloat16, self.size)
 
 
 def forms() -> tuple[str, ...]:
@@ -103,12 +113,6 @@ class TorchAttention(nn.Module):
             need_weights=self.need_weights,
         )  # fmt: skip
         return result.transpose(0, 1)
-
-
-def batch_of(count: int, seed: int = 0) -> Batch:
-    """One picture and the first `count` phrases."""
-    image = torch.randn(1, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(seed))
-    return Batch(image, ClipTokenizer()(PHRASES[:count], LENGTH), torch.zeros(count, dtype=torch.int64))
 
 
 def one_by_one(model: SegmentationModel, batch: Batch) -> Tensor:
@@ -166,7 +170,7 @@ def answer_once(subject: Subject, form: str) -> None:
     before = resident()
     reset_peak()
     with torch.inference_mode():
-        model(batch_of(1))
+        model(subject.batch(1))
     sys.stdout.write(f"{max(before, peak()):.0f}")
 
 
@@ -199,11 +203,11 @@ def measure(subject: Subject, threads: int, repeats: int, counts: Sequence[int])
     plain = subject.plain().eval()
     models: dict[str, Any] = {form: subject.form(form, plain) for form in forms()}
     result: dict[str, Any] = {
-        "model": subject.name, "side": SIDE, "threads": threads, "repeats": repeats, "torch": torch.__version__,
-        "machine": processor(), "clock": "processor" if threads == 1 else "wall",
+        "model": subject.name, "sides": sides_of(subject), "threads": threads, "repeats": repeats,
+        "torch": torch.__version__, "machine": processor(), "clock": "processor" if threads == 1 else "wall",
     }  # fmt: skip
     with torch.inference_mode():
-        batch = batch_of(1)
+        batch = subject.batch(1)
         reference = models["published"](batch).logits
         result["largest logit"] = float(reference.abs().max())
         result["logit difference"] = {
@@ -223,8 +227,13 @@ def measure(subject: Subject, threads: int, repeats: int, counts: Sequence[int])
             form: round(found["median"] / one["published"]["median"], 3) for form, found in one.items()
         }
         result["parts"] = part_table(subject.parts("published", models["published"], batch), times, result["rates"])
-        result["phrases"] = phrase_table(models, max(1, repeats // 3), counts)
+        result["phrases"] = phrase_table(subject, models, max(1, repeats // 3), counts)
     return result
+
+
+def sides_of(subject: Subject) -> list[int]:
+    """Height and width of the picture that is asked about."""
+    return list(subject.batch(1).image.shape[-2:])
 
 
 def processor() -> str:
@@ -256,11 +265,11 @@ def part_table(
     return table
 
 
-def phrase_table(models: dict[str, Any], repeats: int, counts: Sequence[int]) -> dict[str, Any]:
+def phrase_table(subject: Subject, models: dict[str, Any], repeats: int, counts: Sequence[int]) -> dict[str, Any]:
     """Number of phrases -> milliseconds of each form; the published order encodes the picture for each."""
     table: dict[str, Any] = {}
     for count in counts:
-        batch = batch_of(count)
+        batch = subject.batch(count)
         calls: dict[str, Callable[[], Any]] = {form: partial(models[form], batch) for form in list(models)[1:]}
         if count <= 4:  # beyond, it is a multiple
             calls["published"] = partial(one_by_one, models["published"], batch)
@@ -271,8 +280,9 @@ def phrase_table(models: dict[str, Any], repeats: int, counts: Sequence[int]) ->
 def show(result: dict[str, Any]) -> str:
     """The result as Markdown."""
     measured = tuple(result["one phrase"])
+    height, width = result["sides"]
     lines = [
-        f"{result['model']}, {result['side']} x {result['side']}, {result['threads']} threads, {result['machine']}, "
+        f"{result['model']}, {height} x {width}, {result['threads']} threads, {result['machine']}, "
         f"torch {result['torch']}. Rates: "
         + ", ".join(f"{name} {rate:.0f} GFLOP/s" for name, rate in result["rates"].items()),
         "",

@@ -5,13 +5,16 @@ from pathlib import Path
 import pytest
 import torch
 
+from referent.models.base import Batch
 from referent.models.cris import CRIS
 from referent.models.etris import ETRIS
+from referent.models.unirefpp import UniRef
 from referent.training.optimiser import training_mode
 
 from .test_cris import TestCRIS as CRISCases
 from .test_etris import TestETRIS as ETRISCases
 from .test_etris import narrow
+from .test_unirefpp import BERT, PHRASES, awake, config, pictures
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
@@ -38,6 +41,18 @@ def test_cris_in_the_published_order_answers_the_same() -> None:
     model, batch = CRIS(config.model_copy(update={"text": words})).eval(), CRISCases().batch(2, 3)
     with torch.no_grad():
         assert torch.allclose(published(model)(batch).logits, model(batch).logits, atol=1e-4)
+
+
+def test_unirefpp_in_the_published_order_answers_the_same() -> None:
+    from unirefpp_published import published  # type: ignore[import-not-found]
+
+    model = awake(UniRef(config(text=BERT.model_copy(update={"context": 77}))))
+    batch = Batch.paired(pictures(1, 80, 96), PHRASES[:1])
+    with torch.no_grad():
+        expected, found = model(batch), published(model)(batch)
+    assert torch.allclose(found.logits, expected.logits, atol=1e-4)
+    assert expected.presence is not None
+    assert torch.allclose(found.presence, expected.presence, atol=1e-5)
 
 
 def test_the_published_order_has_the_same_gradients() -> None:

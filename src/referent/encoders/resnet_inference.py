@@ -8,8 +8,7 @@ from torch.nn import functional as F
 
 from referent.encoders.base import ImageEncoder
 from referent.encoders.resnet import NORM_EPS, Bottleneck, FrozenConv, ResNet, ResNetStem
-from referent.layers.fast import conv1, conv3
-from referent.layers.packed import PackedConv
+from referent.layers.fast import conv1, conv_of_any_size
 
 
 def _folded(block: nn.Module) -> tuple[Tensor, Tensor]:
@@ -26,7 +25,7 @@ class _Stem(nn.Module):
         super().__init__()
         weight, bias = _folded(stem.first)
         self.dtype = dtype
-        self.first = PackedConv(weight.to(dtype), bias.to(dtype), True, size, 2, weight.shape[-1] // 2)
+        self.first = conv_of_any_size(weight, bias, size, dtype, True, stride=2, padding=weight.shape[-1] // 2)
 
     def forward(self, image: Tensor) -> Tensor:
         image = image.to(self.dtype).contiguous(memory_format=torch.channels_last)
@@ -36,19 +35,13 @@ class _Stem(nn.Module):
 class _Bottleneck(nn.Module):
     def __init__(self, block: Bottleneck, side: int, dtype: torch.dtype) -> None:
         super().__init__()
-        self.reduce = conv1(*_folded(block.reduce), side, dtype)
-        weight, bias = _folded(block.spatial)
         stride = int(block.spatial.convolution.stride[0])
-        self.spatial = (
-            conv3(weight, bias, side, dtype)
-            if stride == 1
-            else PackedConv(weight.to(dtype), bias.to(dtype), True, side, stride, 1)
-        )
+        self.reduce = conv1(*_folded(block.reduce), side, dtype)
+        self.spatial = conv_of_any_size(*_folded(block.spatial), side, dtype, True, stride, padding=1)
         self.expand = conv1(*_folded(block.expand), side // stride, dtype)
         self.shortcut = None
         if isinstance(block.shortcut, FrozenConv):
-            weight, bias = _folded(block.shortcut)
-            self.shortcut = PackedConv(weight.to(dtype), bias.to(dtype), False, side, stride)
+            self.shortcut = conv_of_any_size(*_folded(block.shortcut), side, dtype, False, stride)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.expand(self.spatial(self.reduce(x)), x if self.shortcut is None else self.shortcut(x))

@@ -19,12 +19,27 @@ _WINOGRAD_FROM = 128 * 128 * 52 * 52
 TOGETHER = 4
 
 
-def conv3(weight: Tensor, bias: Tensor, side: int, dtype: torch.dtype, relu: bool = True) -> WinogradConv | PackedConv:
-    """A 3x3 convolution for maps of about `side` pixels a side."""
-    out_channels, in_channels = weight.shape[:2]
-    if dtype == torch.float32 and out_channels * in_channels * side * side >= _WINOGRAD_FROM and in_channels >= 128:
+def conv3(weight: Tensor, bias: Tensor, side: int, dtype: torch.dtype) -> WinogradConv | PackedConv:
+    """A 3x3 convolution with ReLU for maps of about `side` pixels a side."""
+    if dtype == torch.float32 and _winograd_pays(weight, side):
+        return WinogradConv(weight, bias, relu=True)
+    return PackedConv(weight.to(dtype), bias.to(dtype), relu=True, side=side, padding=1)
+
+
+def conv_of_any_size(
+    weight: Tensor, bias: Tensor, side: int, dtype: torch.dtype, relu: bool, stride: int = 1, padding: int = 0
+) -> WinogradConv | PackedConv:
+    """A convolution for maps of any size, which are of about `side` pixels a side more often than not."""
+    kernel = weight.shape[-1]
+    if dtype == torch.float32 and (kernel, stride, padding) == (3, 1, 1) and _winograd_pays(weight, side):
         return WinogradConv(weight, bias, relu)
-    return PackedConv(weight.to(dtype), bias.to(dtype), relu, side, padding=1)
+    packed = kernel == stride == 1  # the packing of all others depends on the size
+    return PackedConv(weight.to(dtype), bias.to(dtype), relu, side if packed else None, stride, padding)
+
+
+def _winograd_pays(weight: Tensor, side: int) -> bool:
+    out_channels, in_channels = weight.shape[:2]
+    return out_channels * in_channels * side * side >= _WINOGRAD_FROM and in_channels >= 128
 
 
 def conv1(weight: Tensor, bias: Tensor, side: int, dtype: torch.dtype, relu: bool = True) -> PackedConv:

@@ -75,12 +75,14 @@ class PackedConv:
         bias: (O,).
         relu: clamp the result at 0 (after `other`).
         side: sides of the maps to come, roughly: oneDNN chooses the packing by it (a poor choice can cost a factor
-            of thirty). Other sizes work too.
+            of thirty). Other sizes work too. None packs nothing, and suits all sizes.
         stride, padding: of the convolution.
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor, relu: bool, side: int, stride: int = 1, padding: int = 0) -> None:
-        self.packed = _can_pack(weight)
+    def __init__(
+        self, weight: Tensor, bias: Tensor, relu: bool, side: int | None, stride: int = 1, padding: int = 0
+    ) -> None:
+        self.packed = side is not None and _can_pack(weight)
         self.stride, self.padding, self.relu = stride, padding, relu
         weight = weight.detach().contiguous(memory_format=torch.channels_last)
         if self.packed:

@@ -9,8 +9,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from referent.layers.fast import conv3
-from referent.layers.packed import PackedConv, PackedLinear
+from referent.layers.fast import conv_of_any_size
+from referent.layers.packed import PackedLinear
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -34,11 +34,8 @@ class PackedLayer(nn.Module):
             self.call = PackedLinear.of(layer, dtype)
             return
         bias = torch.zeros(layer.out_channels) if layer.bias is None else layer.bias
-        kernel, stride, padding = int(layer.kernel_size[0]), int(layer.stride[0]), int(layer.padding[0])
-        if (kernel, stride, padding) == (3, 1, 1):
-            self.call = conv3(layer.weight.detach(), bias.detach(), side, dtype, relu=False)
-        else:
-            self.call = PackedConv(layer.weight.to(dtype), bias.to(dtype), False, side, stride, padding)
+        stride, padding = int(layer.stride[0]), int(layer.padding[0])
+        self.call = conv_of_any_size(layer.weight.detach(), bias.detach(), side, dtype, False, stride, padding)
 
     def forward(self, x: Tensor) -> Tensor:
         """As the layer's."""

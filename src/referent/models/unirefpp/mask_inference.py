@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from referent.layers.fast import conv3, folded
+from referent.layers.fast import conv_of_any_size, folded
 from referent.layers.packed_copy import PackedLayer, packed_copy
 from referent.models.unirefpp.mask_encoder import BasicBlock, MaskEncoder
 from referent.models.unirefpp.mask_head import MaskFeatures
@@ -32,7 +32,7 @@ class FastMaskFeatures(nn.Module):
         sides = (side // 8, side // 4, side // 2, side // 2, side // 2)
         layers: Any = (*features.levels, features.narrow, features.narrower)
         self.convolutions = [
-            conv3(layer.weight.detach(), layer.bias.detach(), max(1, own), dtype)
+            conv_of_any_size(layer.weight.detach(), layer.bias.detach(), max(1, own), dtype, relu=True, padding=1)
             for layer, own in zip(layers, sides, strict=True)
         ]
 
