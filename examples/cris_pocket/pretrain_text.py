@@ -1,9 +1,11 @@
 """Train the pocket text tower on names alone, before it sees a photograph.
 
     python examples/cris_pocket/pretrain_text.py VECTORS.safetensors OUT.safetensors [--steps 500]
+        [--phrases FILE... | --pieces VOCABULARY.txt]
 
 VECTORS is what text_vectors.py wrote. The vocabulary is the part of CLIP's that its texts, and the phrases that
-`referent describe` writes, are made of.
+`referent describe` writes, are made of. With --pieces, which examples/magnet_pocket/vocabulary.py wrote, the tower is a
+BERT.
 """
 
 from __future__ import annotations
@@ -17,6 +19,9 @@ from rich.progress import track
 from safetensors.torch import save_file
 from torch.nn import functional as F
 
+from referent.encoders.base import TextEncoder
+from referent.encoders.bert import BertConfig
+from referent.encoders.build import build_text_encoder
 from referent.encoders.clip import CLIPTextConfig, CLIPTextEncoder
 from referent.encoders.tokenizers import ClipTokenizer
 from referent.training.text_vectors import TextVectors
@@ -39,13 +44,42 @@ somebody picture photo image please find show me where
 PEAK_LR, WARMUP = 1e-3, 100
 
 
-class Tower(CLIPTextEncoder):
+class Tower(torch.nn.Module):
     """The text encoder, read as a model is."""
+
+    def __init__(self, encoder: TextEncoder) -> None:
+        super().__init__()
+        self.encoder = encoder
 
     def read(self, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Words and state."""
-        words, state = self(tokens)
+        words, state = self.encoder(tokens)
         return words, state
+
+
+def clip(texts: list[str], phrases: list[Path]) -> tuple[TextEncoder, CLIPTextConfig]:
+    """cris-pocket's tower, which has rows for the tokens of these texts."""
+    kept = vocabulary(texts, phrases)
+    config = CLIPTextConfig(vocabulary=len(kept), width=WIDTH, layers=LAYERS, heads=HEADS, context=CONTEXT, embed=EMBED)
+    encoder = CLIPTextEncoder(config)
+    encoder.kept_ids.copy_(kept)
+    return encoder, config
+
+
+def bert(size: int) -> tuple[TextEncoder, BertConfig]:
+    """magnet-pocket's, for so many word pieces that begin with [PAD], [UNK], [CLS], [SEP] and [MASK]."""
+    config = BertConfig(
+        vocabulary=size,
+        width=160,
+        layers=LAYERS,
+        heads=5,
+        feedforward=480,
+        context=CONTEXT,
+        dropout=0.0,
+        mask_id=4,
+        special_ids=(2, 3),
+    )
+    return build_text_encoder(config), config
 
 
 def vocabulary(texts: list[str], phrases: list[Path]) -> torch.Tensor:
@@ -61,10 +95,11 @@ def retrieval(tower: Tower, objective: TextVectors) -> tuple[float, float]:
     """Share of names whose nearest vector is their own (or one at cosine above 0.9 to it), and their mean cosine."""
     names = [i for i, kind in enumerate(objective.kinds) if kind == "name"]
     with torch.inference_mode():
-        _, state = tower(objective.tokenizer([objective.texts[i] for i in names], CONTEXT))
+        _, state = tower.read(objective.tokenizer([objective.texts[i] for i in names], CONTEXT))
     state = F.normalize(state, dim=1)
-    goal = objective.vectors[objective.vector_of[names]]
-    nearest = objective.vectors[(state @ objective.vectors.T).argmax(1)]
+    vectors = objective.within(state.shape[1])
+    goal = vectors[objective.vector_of[names]]
+    nearest = vectors[(state @ vectors.T).argmax(1)]
     return ((nearest * goal).sum(1) > 0.9).float().mean().item(), (state * goal).sum(1).mean().item()
 
 
@@ -74,15 +109,14 @@ def main() -> None:
     parser.add_argument("vectors", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--phrases", type=Path, nargs="*", default=[])
+    parser.add_argument("--pieces", type=str)
     parser.add_argument("--steps", type=int, default=500)
     parser.add_argument("--batch", type=int, default=128)
     arguments = parser.parse_args()
     torch.manual_seed(0)
-    objective = TextVectors(str(arguments.vectors), arguments.batch, CONTEXT)
-    kept = vocabulary(objective.texts, arguments.phrases)
-    config = CLIPTextConfig(vocabulary=len(kept), width=WIDTH, layers=LAYERS, heads=HEADS, context=CONTEXT, embed=EMBED)
-    tower = Tower(config)
-    tower.kept_ids.copy_(kept)
+    objective = TextVectors(str(arguments.vectors), arguments.batch, CONTEXT, vocabulary=arguments.pieces)
+    encoder, config = bert(objective.tokenizer.size) if arguments.pieces else clip(objective.texts, arguments.phrases)
+    tower = Tower(encoder)
     optimiser = torch.optim.AdamW(tower.parameters(), lr=PEAK_LR, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.SequentialLR(
         optimiser,
@@ -104,8 +138,8 @@ def main() -> None:
             share, cosine = retrieval(tower, objective)
             print(f"step {step}: loss {loss.item():.3f}, names found {share:.3f}, mean cosine {cosine:.3f}", flush=True)
     share, cosine = retrieval(tower, objective)
-    print(f"names found {share:.3f}, mean cosine {cosine:.3f}, vocabulary {len(kept)}")
-    save_file(tower.state_dict(), arguments.out, {"config": config.model_dump_json()})
+    print(f"names found {share:.3f}, mean cosine {cosine:.3f}, vocabulary {config.vocabulary}")
+    save_file(encoder.state_dict(), arguments.out, {"config": config.model_dump_json()})
 
 
 if __name__ == "__main__":

@@ -35,6 +35,7 @@ DECODERS: dict[str, Any] = {
     "mask_decoder": MaskDecoderConfig(layers=2, heads=2, feedforward=24),
     "predictor": PredictorConfig(layers=1, heads=2, feedforward=24, share=0.5),
 }
+PYRAMID = PixelDecoderConfig(width=16, levels=2, layers=1, heads=2, points=2, feedforward=24)
 TINY: dict[str, Any] = {"image": SWIN, "text": BERT, **DECODERS}
 # Heads do not show in a checkpoint: 32 channels each in the decoders, 64 in BERT.
 OFFICIAL = MagNetConfig(
@@ -54,6 +55,7 @@ class TestMagNet(ModelTester):
         "released": MagNetConfig(**TINY, module="released", grounding="none"),
         "plain": MagNetConfig(**TINY, module="plain", alignment=None, grounding="none"),
         "pocket": MagNetConfig(image=MobileNetV2Config(), text=CLIP_TEXT, grounding="masked-vl", **DECODERS),
+        "small": MagNetConfig(**{**TINY, "pixel_decoder": PYRAMID}, expansion=1, compared="map", presence=True),
     }
     stride = 1
     official = (from_official, to_official)
@@ -309,3 +311,46 @@ def test_a_model_that_the_official_code_lacks_has_no_official_names(name: str) -
     config = TestMagNet.configurations[name]
     with pytest.raises(WeightsError, match="official MagNet"):
         to_official(MagNet(config).state_dict(), config)
+
+
+def test_maps_that_do_not_attend_are_still_read() -> None:
+    model = tiny(pixel_decoder=PYRAMID).eval()
+    maps = [torch.randn(1, channels, side, side) for channels, side in zip((8, 16, 32, 64), (16, 8, 4, 2), strict=True)]
+    features, decoded = model.pixel_decoder(maps)
+    assert [tuple(part.shape[1:]) for part in (features, *decoded)] == [(16, 16, 16), (16, 2, 2), (16, 4, 4), (16, 8, 8)]
+    for number in range(len(maps)):
+        changed = [part + 1 if place == number else part for place, part in enumerate(maps)]
+        assert not torch.allclose(model.pixel_decoder(changed)[0], features)
+
+
+def test_only_maps_that_attend_have_deformable_attention() -> None:
+    attending = [tiny(pixel_decoder=PYRAMID.model_copy(update={"levels": levels})) for levels in (2, None)]
+    assert [model.pixel_decoder.layers[0].attention.levels for model in attending] == [2, 4]
+
+
+def test_presence_is_judged_for_every_phrase_and_learnt() -> None:
+    model = tiny(presence=True)
+    batch = TestMagNet().batch()
+    assert model.losses(batch, model(batch)).keys() == {"bce", "dice", "alignment", "grounding", "presence"}
+    judged = model.eval()(batch).presence
+    assert judged is not None
+    assert judged.shape == (len(batch.tokens),)
+
+
+def test_masks_are_compared_at_the_pictures_size_or_at_the_maps() -> None:
+    batch = TestMagNet().batch()
+    assert batch.target is not None
+    finer = replace(batch, target=(torch.arange(batch.target.shape[-1]) % 4 == 0).float().expand_as(batch.target))
+    losses = {}
+    for compared in ("picture", "map"):
+        model = tiny(compared=compared, grounding="none", alignment=None)
+        losses[compared] = model.losses(finer, model(finer))["dice"]
+    # Nearest neighbour keeps every fourth column, of which this target consists.
+    assert losses["map"] < losses["picture"] - 0.2
+
+
+def test_phrases_can_be_read_without_a_picture() -> None:
+    model = tiny().eval()
+    words, state = model.read(torch.tensor([[1, 7, 8, 2, 0]]))
+    assert words.shape == (1, 5, 16)
+    assert torch.equal(state, words[:, 0])

@@ -99,3 +99,16 @@ def test_a_recipe_names_it_and_a_missing_file_is_an_error_that_says_so(table: Pa
 def test_a_model_that_does_not_read_phrases_alone_is_an_error(table: Path) -> None:
     with pytest.raises(RecipeError, match="does not read phrases alone"):
         TextVectors(str(table)).losses(nn.Linear(1, 1), 0, torch.Generator())
+
+
+def test_a_bert_is_aimed_at_the_main_components(table: Path, tmp_path: Path) -> None:
+    words = sorted({word for text in NAMES for word in text.split()})
+    vocabulary = tmp_path / "vocab.txt"
+    vocabulary.write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]))
+    objective = TextVectors(str(table), batch=8, vocabulary=str(vocabulary))
+    tokens, rows = objective.draw(torch.Generator().manual_seed(0))
+    assert set(tokens[:, 0].tolist()) == {2}
+    assert int(tokens.max()) < objective.tokenizer.size
+    goal = objective.within(4)
+    assert goal.shape == (len(NAMES), 4)
+    assert objective.compare(5 * goal[rows], rows).item() == pytest.approx(0, abs=1e-5)

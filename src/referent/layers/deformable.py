@@ -103,7 +103,8 @@ def sampled_sum(value: Tensor, shapes: Shapes, places: Tensor, weights: Tensor) 
     Returns:
         (B, Q, M * D).
     """
-    by = by_gathering if value.device.type == "cpu" else by_grid_sample
+    # The gradient of a gather is a scatter, which costs more than `grid_sample` does both ways.
+    by = by_gathering if value.device.type == "cpu" and not torch.is_grad_enabled() else by_grid_sample
     return by(value, shapes, places, weights)
 
 
@@ -119,21 +120,20 @@ def by_gathering(value: Tensor, shapes: Shapes, places: Tensor, weights: Tensor)
         framed.append(F.pad(level.reshape(batch, height, width, -1), (0, 0, 1, 1, 1, 1)).flatten(1, 2))
         starts.append(rows)
         rows += (height + 2) * (width + 2)
-    table = torch.cat(framed, dim=1).reshape(batch * rows * heads, -1)
+    # A table a picture: the gradient of a part of one table would be as large as the whole.
+    tables = torch.cat(framed, dim=1).reshape(batch, rows * heads, -1).unbind()
 
     def per_level(values: Sequence[int], dtype: torch.dtype = places.dtype) -> Tensor:
         return torch.tensor(values, device=places.device, dtype=dtype)[:, None]
 
     last_x, last_y = per_level([w - 1 for _, w in shapes]), per_level([h - 1 for h, _ in shapes])
     stride = per_level([w + 2 for _, w in shapes])
-    # Of the pixel at (-1, -1), the corner of the frame, for every picture, head and level.
-    corner = (
-        torch.arange(batch, device=places.device)[:, None, None, None] * rows + per_level(starts, torch.int64)
-    ) * heads
+    # Of the pixel at (-1, -1), the corner of the frame, for every head and level.
+    corner = per_level(starts, torch.int64) * heads
     corner = (corner + torch.arange(heads, device=places.device)[:, None, None]).int()
     steps = torch.tensor([[0, 1, w + 2, w + 3] for _, w in shapes], device=places.device, dtype=torch.int32) * heads
 
-    def read(places: Tensor, weights: Tensor, corner: Tensor) -> Tensor:
+    def read(places: Tensor, weights: Tensor, table: Tensor) -> Tensor:
         """Some queries of one picture: (q, M, L, P, 2), (q, M, L, P) -> (q, M, D)."""
         x, y = places.unbind(-1)
         x, y = torch.minimum(x.clamp(min=-1), last_x + 1), torch.minimum(y.clamp(min=-1), last_y + 1)
@@ -149,9 +149,9 @@ def by_gathering(value: Tensor, shapes: Shapes, places: Tensor, weights: Tensor)
 
     step = max(1, _POINTS_AT_ONCE // (heads * levels * points))
     parts = [
-        read(places[row, start : start + step], weights[row, start : start + step], corner[row])
-        for row in range(batch)
-        for start in range(0, queries, step)
+        read(some, weight, table)
+        for own, own_weights, table in zip(places, weights, tables, strict=True)
+        for some, weight in zip(own.split(step), own_weights.split(step), strict=True)
     ]
     return torch.cat(parts).reshape(batch, queries, -1)
 

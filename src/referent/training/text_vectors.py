@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -15,7 +16,7 @@ from safetensors import safe_open
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from referent.encoders.tokenizers import CLIP_VOCABULARY, ClipTokenizer
+from referent.encoders.tokenizers import BertTokenizer, ClipTokenizer, Tokenizer, read_vocabulary
 from referent.errors import RecipeError
 
 # The head noun decides; what is said around it must not move the state far from the name's vector.
@@ -25,7 +26,6 @@ _TEMPLATES = (
     "the {} at the top", "{} in front", "the {} next to the wall", "the {} that is closest to us", "big blue {}",
     "the {} in the background", "{} behind", "all the {}", "any {}?", "the {} with a hole in it",
 )  # fmt: skip
-_END = CLIP_VOCABULARY - 1
 
 
 class TextVectors:
@@ -38,13 +38,21 @@ class TextVectors:
         context_length: longest token row.
         temperature: of the softmax over all V vectors by which teacher and student are compared.
         noise: probability that a token is replaced by a random one, so that unknown words do no harm.
+        vocabulary: BERT's word pieces (a file, folder or hub id) for a tower that reads those; None for CLIP's tokens.
 
     Raises:
         RecipeError: no file at `path`.
+        WeightsError: no vocabulary at `vocabulary`.
     """
 
     def __init__(
-        self, path: str, batch: int = 128, context_length: int = 22, temperature: float = 0.1, noise: float = 0.05
+        self,
+        path: str,
+        batch: int = 128,
+        context_length: int = 22,
+        temperature: float = 0.1,
+        noise: float = 0.05,
+        vocabulary: str | None = None,
     ) -> None:
         if not Path(path).is_file():
             raise RecipeError(f"auxiliary text-vectors: expected a file at path, found none: {path}")
@@ -58,7 +66,9 @@ class TextVectors:
         self.context_length = context_length
         self.temperature = temperature
         self.noise = noise
-        self.tokenizer = ClipTokenizer()
+        self.tokenizer: Tokenizer = (
+            ClipTokenizer() if vocabulary is None else BertTokenizer(read_vocabulary(vocabulary))
+        )
 
     def losses(self, model: nn.Module, step: int, generator: torch.Generator) -> dict[str, Tensor]:
         """`text_vectors`: 1 - cosine to the name's vector, plus the divergence of the similarities to all vectors.
@@ -82,19 +92,32 @@ class TextVectors:
             for pick, form in zip(picks.tolist(), forms, strict=True)
         ]
         tokens = self.tokenizer(texts, self.context_length)
-        ends = tokens.argmax(1)
         places = torch.arange(tokens.shape[1])
+        ends = (places * (tokens != 0)).amax(1)
         noisy = (torch.rand(tokens.shape, generator=generator) < self.noise) & (places > 1)
         noisy &= places < ends[:, None]
-        tokens = torch.where(noisy, torch.randint(1, _END - 1, tokens.shape, generator=generator), tokens)
+        tokens = torch.where(
+            noisy, torch.randint(1, self.tokenizer.size - 2, tokens.shape, generator=generator), tokens
+        )
         return tokens[:, : int(ends.max()) + 1], self.vector_of[picks]
 
     def compare(self, state: Tensor, rows: Tensor) -> Tensor:
-        """Scalar loss of (batch, 512) states against the vectors at `rows`."""
-        vectors = self.vectors.to(state.device)
+        """Scalar loss of (batch, D) states against the vectors at `rows`.
+
+        A tower with fewer channels than the vectors is aimed at their first D principal components.
+        """
+        vectors = self.within(state.shape[1]).to(state.device)
         state = F.normalize(state.float(), dim=1)
         goal = vectors[rows.to(state.device)]
         teacher = (goal @ vectors.T / self.temperature).softmax(1)
         student = (state @ vectors.T / self.temperature).log_softmax(1)
         divergence = F.kl_div(student, teacher, reduction="batchmean")
         return divergence + (1 - (state * goal).sum(1)).mean()
+
+    @cache  # noqa: B019 (an objective lives as long as its training)
+    def within(self, width: int) -> Tensor:
+        """(V, width): the vectors for a tower whose state has `width` channels."""
+        if width == self.vectors.shape[1]:
+            return self.vectors
+        main = torch.linalg.svd(self.vectors, full_matrices=False).Vh[:width]
+        return F.normalize(self.vectors @ main.T, dim=1)

@@ -86,14 +86,17 @@ class PaperAlignment(Alignment):
         channels: C.
         word_width: D.
         pyramid: sides of the pooled maps.
-        words_read: whether the words are updated; not after the last stage unless a loss reads them.
+        expansion: of the pooled maps' MLPs.
+        words_read: whether the words are updated; not after the last stage unless somebody reads them.
     """
 
-    def __init__(self, channels: int, word_width: int, pyramid: tuple[int, ...], words_read: bool) -> None:
+    def __init__(
+        self, channels: int, word_width: int, pyramid: tuple[int, ...], expansion: int, words_read: bool
+    ) -> None:
         super().__init__()
         small = max(1, channels // POOLED_SHARE)
         self.pyramid = pyramid
-        self.pooled = nn.ModuleList(pooled_mlp(channels, small) for _ in pyramid)
+        self.pooled = nn.ModuleList(pooled_mlp(channels, small, expansion) for _ in pyramid)
         self.attentions = nn.ModuleList(
             TwoWayAttention(width, word_width, 1, words_read) for width in (*[small] * len(pyramid), channels)
         )
@@ -120,12 +123,34 @@ class PaperAlignment(Alignment):
             of_pixels, of_words = attention(pixels, words, keep)
             by_pixels.append(of_pixels)
             by_words.append(of_words)
-        spread = [stretched(read, side, height, width) for read, side in zip(by_pixels[:-1], self.pyramid, strict=True)]
-        update = as_map(torch.tanh(self.to_pixels(torch.cat((*spread, by_pixels[-1]), dim=-1))), height, width)
+        update = as_map(torch.tanh(self._joined(by_pixels, height, width)), height, width)
         feature_map = feature_map + update
         if self.to_words is not None:
             words = words + torch.tanh(self.to_words(torch.cat(by_words, dim=-1)))
         return Aligned(feature_map, words, feature_map)
+
+    def _joined(self, reads: list[Tensor], height: int, width: int) -> Tensor:
+        """The MLP of all scales side by side, (N, s * s, C / 4) each and (N, height * width, C), to the last's shape.
+
+        Its first layer is applied before pooled maps are enlarged, which is linear too, and all are enlarged by one
+        product.
+        """
+        mix, *rest = self.to_pixels
+        assert isinstance(mix, nn.Linear)
+        *shares, own = mix.weight.split([read.shape[2] for read in reads], dim=1)
+        pooled = torch.cat([F.linear(read, share) for read, share in zip(reads[:-1], shares, strict=True)], dim=1)
+        x = torch.baddbmm(F.linear(reads[-1], own, mix.bias), self._enlarging(height, width, pooled), pooled)
+        for part in rest:
+            x = part(x)
+        return x
+
+    def _enlarging(self, height: int, width: int, like: Tensor) -> Tensor:
+        """(N, height * width, S): from the S pixels of all pooled maps to a map, bilinear with aligned corners."""
+        each = [
+            stretched(torch.eye(side * side, dtype=like.dtype, device=like.device)[None], side, height, width)
+            for side in self.pyramid
+        ]
+        return torch.cat(each, dim=2).expand(len(like), -1, -1)
 
 
 class PlainAlignment(Alignment):
@@ -180,12 +205,12 @@ class PixelWordAttention(nn.Module):
         return F.gelu(self.out(F.gelu(self.own(pixels)) * read))
 
 
-def pooled_mlp(channels: int, small: int) -> nn.Sequential:
+def pooled_mlp(channels: int, small: int, expansion: int) -> nn.Sequential:
     """The three-layer MLP of a pooled map: (N, K, channels) -> (N, K, small)."""
     return nn.Sequential(
-        nn.Linear(channels, 4 * channels, bias=False),
-        nn.LayerNorm(4 * channels, eps=1e-6),
-        nn.Linear(4 * channels, channels, bias=False),
+        nn.Linear(channels, expansion * channels, bias=False),
+        nn.LayerNorm(expansion * channels, eps=1e-6),
+        nn.Linear(expansion * channels, channels, bias=False),
         nn.GELU(),
         nn.Linear(channels, small, bias=False),
     )

@@ -18,6 +18,8 @@ class PixelDecoderConfig(BaseModel):
 
     Attributes:
         width: channels of all maps that leave it, and of the mask decoder.
+        levels: so many maps, from the coarsest on, attend to each other; None for all, as released. Finer ones get what
+            these say through a pyramid, as in Mask2Former, at a fraction of the cost.
         layers, heads, points: of deformable attention.
         feedforward: inner width of the feed-forward parts.
     """
@@ -25,6 +27,7 @@ class PixelDecoderConfig(BaseModel):
     model_config = _FROZEN
 
     width: int = Field(default=256, gt=0, multiple_of=8)
+    levels: int | None = Field(default=None, ge=1)
     layers: int = Field(default=4, ge=0)
     heads: int = Field(default=8, gt=0)
     points: int = Field(default=4, gt=0)
@@ -92,12 +95,16 @@ class MagNetConfig(BaseModel):
             code, bug for bug, which their weights need. "plain": no module, only pixels that read the words (LAVT's
             attention), the baseline of the ablation.
         pyramid: sides of the pooled maps of the module.
+        expansion: inner width of a pooled map's MLP, for each channel of the map.
         pixel_decoder, mask_decoder: see there.
         deep_supervision: the mask losses also count the masks of all mask decoder layers but the last, in equal shares.
+        compared: where masks are compared with the truth in training: at the picture's size, as at test time, or at the
+            mask features' size, at a part of the cost. No source says which.
         alignment: the cross-modal alignment loss, or None for none.
         grounding: what hidden words are predicted from. "mask": language, picture and the true mask (Mask Grounding);
             "masked-vl": language and picture; "mlm": language alone; "none": nothing is hidden.
         predictor: of hidden words, where there is grounding.
+        presence: a head of ours that says whether the phrase is true of anything in the picture.
     """
 
     model_config = _FROZEN
@@ -106,12 +113,15 @@ class MagNetConfig(BaseModel):
     text: TextEncoderConfig = BertConfig.base()
     module: Literal["paper", "released", "plain"] = "paper"
     pyramid: tuple[int, ...] = (1, 2, 3, 6)
+    expansion: int = Field(default=4, gt=0)
     pixel_decoder: PixelDecoderConfig = PixelDecoderConfig()
     mask_decoder: MaskDecoderConfig = MaskDecoderConfig()
     deep_supervision: bool = True
+    compared: Literal["picture", "map"] = "picture"
     alignment: AlignmentLossConfig | None = AlignmentLossConfig()
     grounding: Literal["none", "mlm", "masked-vl", "mask"] = "mask"
     predictor: PredictorConfig = PredictorConfig()
+    presence: bool = False
 
     @model_validator(mode="after")
     def _widths_fit(self) -> MagNetConfig:

@@ -77,29 +77,28 @@ class MaskDecoder(nn.Module):
             maps: (N, width, h_i, w_i), coarse to fine; layer j reads map j modulo their number.
 
         Returns:
-            (N, 1 + layers, h, w) mask logits: of the bare query, then after each layer; the last is the answer.
+            (N, 1 + layers, h, w) mask logits: of the bare query, then after each layer; the last is the answer. In
+            evaluation the answer alone, (N, 1, h, w).
         """
-        memories, places = [], []
+        memories, places, shrunk = [], [], []
         for feature_map, level in zip(maps, self.levels, strict=True):
             height, width = feature_map.shape[-2:]
             memories.append(feature_map.flatten(2).transpose(1, 2) + level)
             places.append(normalised_sinusoids_2d(height, width, feature_map.shape[1], like=feature_map))
+            # A mask resized is the product with features resized: the same numbers from fewer pixels.
+            shrunk.append(F.interpolate(mask_features.detach(), (height, width), mode="bilinear").flatten(2))
         query = self.query.expand(len(mask_features), 1, -1)
-        masks = [self._mask(query, mask_features)]
+        kernels = [self.kernel(self.norm(query))]
         for number, layer in enumerate(self.layers):
             which = number % len(maps)
-            keep = _under(masks[-1], maps[which].shape[-2:])
+            keep = _under(kernels[-1].detach() @ shrunk[which])
             query = layer(query, self.query_place, memories[which], places[which], keep)
-            masks.append(self._mask(query, mask_features))
-        return torch.cat(masks, dim=1)
-
-    def _mask(self, query: Tensor, mask_features: Tensor) -> Tensor:
-        """(N, 1, width) -> (N, 1, h, w)."""
-        return torch.einsum("nqc,nchw->nqhw", self.kernel(self.norm(query)), mask_features)
+            kernels.append(self.kernel(self.norm(query)))
+        drawn = torch.cat(kernels if self.training else kernels[-1:], dim=1)
+        return (drawn @ mask_features.flatten(2)).unflatten(2, mask_features.shape[-2:])
 
 
-def _under(mask: Tensor, size: torch.Size) -> Tensor:
-    """(N, 1, h, w) mask logits -> (N, K) bool: pixels of a map of `size` under the mask; all where there are none."""
-    resized = F.interpolate(mask.detach(), (size[0], size[1]), mode="bilinear", align_corners=False)
-    keep = resized.flatten(1).sigmoid() >= 0.5
+def _under(mask: Tensor) -> Tensor:
+    """(N, 1, K) mask logits -> (N, K) bool: pixels under the mask; all where there are none."""
+    keep = mask[:, 0].sigmoid() >= 0.5
     return keep | ~keep.any(1, keepdim=True)

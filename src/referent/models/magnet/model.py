@@ -12,6 +12,8 @@ from torch.nn import functional as F
 
 from referent.encoders.build import build_image_encoder, build_text_encoder
 from referent.encoders.clip import CLIPTextEncoder
+from referent.layers.losses import presence
+from referent.layers.presence import PresenceHead
 from referent.models.base import Batch, Output, SegmentationModel
 from referent.models.magnet import losses
 from referent.models.magnet.alignment import Alignment, PaperAlignment, PlainAlignment
@@ -50,6 +52,7 @@ class MagNet(SegmentationModel):
             if config.grounding != "none"
             else None
         )
+        self.presence = PresenceHead(width, self.text_encoder.width) if config.presence else None
         if config.module == "released":
             self.unread = Unread(channels, self.text_encoder.width, width)
             self.register_load_state_dict_post_hook(  # type: ignore[no-untyped-call]
@@ -62,9 +65,9 @@ class MagNet(SegmentationModel):
         if config.module == "plain":
             return PlainAlignment(channels[stage], width, goes_on)
         if config.module == "released":
-            return ReleasedAlignment(channels[stage], width, config.pyramid, goes_on)
-        words_read = goes_on or config.alignment is not None or config.grounding != "none"
-        return PaperAlignment(channels[stage], width, config.pyramid, words_read)
+            return ReleasedAlignment(channels[stage], width, config.pyramid, config.expansion, goes_on)
+        words_read = goes_on or config.alignment is not None or config.grounding != "none" or config.presence
+        return PaperAlignment(channels[stage], width, config.pyramid, config.expansion, words_read)
 
     def look_at(self, image: Tensor) -> tuple[Tensor, ...]:
         """The first stage of the image encoder, which no phrase enters.
@@ -83,14 +86,21 @@ class MagNet(SegmentationModel):
         if not self.training and len(batch.tokens) > AT_ONCE:
             rows = zip(torch.split(batch.tokens, AT_ONCE), torch.split(batch.picture, AT_ONCE), strict=True)
             answers = [self.answer(sight, replace(batch, tokens=tokens, picture=picture)) for tokens, picture in rows]
-            return Output(torch.cat([answer.logits for answer in answers]))
+            judged = [answer.presence for answer in answers if answer.presence is not None]
+            return Output(torch.cat([answer.logits for answer in answers]), torch.cat(judged) if judged else None)
         tokens = self._tokens(batch.tokens)
         seen, chosen = hide(tokens, self.text_encoder, self.config.predictor) if self._hides else (tokens, None)
         taps = self._decoded(sight, batch, seen)
         logits = F.interpolate(taps["masks"][:, -1:], sight[-1].shape[-2:], mode="bilinear", align_corners=True)
+        judged = self._judged(taps, tokens)
         if not self.training:
-            return Output(logits)
-        return Output(logits, taps={**taps, "tokens": tokens, **({} if chosen is None else {"chosen": chosen})})
+            return Output(logits, judged)
+        return Output(logits, judged, {**taps, "tokens": tokens, **({} if chosen is None else {"chosen": chosen})})
+
+    def read(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Phrases alone, before they have seen a picture: (N, L) ids -> words (N, L, D), state (N, E)."""
+        words, state = self.text_encoder(tokens)
+        return words, state
 
     def guess(self, sight: tuple[Tensor, ...], batch: Batch, hidden: Tensor) -> Tensor:
         """What hidden words could be, given the true mask.
@@ -120,6 +130,13 @@ class MagNet(SegmentationModel):
         mask_features, decoded = self.pixel_decoder(maps)
         masks = self.mask_decoder(mask_features, decoded)
         return {"masks": masks, "pixels": mask_features, "coarse": decoded[0], "words": words}
+
+    def _judged(self, taps: dict[str, Tensor], tokens: Tensor) -> Tensor | None:
+        """(N,) logits that the phrase is true of something, from the mask, the mask features and the words."""
+        if self.presence is None:
+            return None
+        judged: Tensor = self.presence(taps["pixels"], _mean(taps["words"], tokens), taps["masks"][:, -1:])
+        return judged
 
     def _encode(self, flow: Any, tokens: Tensor) -> tuple[list[Tensor], Tensor]:
         """Both encoders, side by side, from the image encoder's first stage on: the maps of all stages, the words."""
@@ -154,10 +171,12 @@ class MagNet(SegmentationModel):
         return tokens[:, : int((tokens != 0).any(0).nonzero().max()) + 1]
 
     def losses(self, batch: Batch, output: Output) -> dict[str, Tensor]:
-        """`bce` and `dice`, and `alignment` and `grounding` where the configuration has them; in training mode only.
+        """`bce` and `dice`, and `alignment`, `grounding` and `presence` where the configuration has them.
 
-        Masks are compared at the target's size, as at test time; alignment compares at the mask features' size, the
-        target shrunk by nearest neighbour.
+        In training mode only.
+
+        Where masks are compared is configuration; alignment compares at the mask features' size, the target shrunk by
+        nearest neighbour.
 
         Raises:
             ValueError: the batch has no target, or the output is not of training mode.
@@ -165,19 +184,23 @@ class MagNet(SegmentationModel):
         if batch.target is None or not output.taps:
             raise ValueError("losses need batch.target and an output of the model in training mode")
         taps, target = output.taps, batch.target
-        masks = taps["masks"] if self.config.deep_supervision else taps["masks"][:, -1:]
-        masks = F.interpolate(masks.float(), target.shape[-2:], mode="bilinear", align_corners=True)
-        named = {"bce": losses.cross_entropy(masks, target), "dice": losses.dice(masks, target)}
+        masks = (taps["masks"] if self.config.deep_supervision else taps["masks"][:, -1:]).float()
+        shrunk = F.interpolate(target, masks.shape[-2:], mode="nearest")
+        if self.config.compared == "picture":
+            masks = F.interpolate(masks, target.shape[-2:], mode="bilinear", align_corners=True)
+        truth = target if self.config.compared == "picture" else shrunk
+        named = {"bce": losses.cross_entropy(masks, truth), "dice": losses.dice(masks, truth)}
         words, keep = taps["words"].float(), taps["tokens"] != 0
         if self.phrase is not None and self.config.alignment is not None:
-            phrase = (words * keep[..., None]).sum(1) / keep.sum(1, keepdim=True)
+            phrase = _mean(words, taps["tokens"])
             pixels = taps["pixels"].float()
-            shrunk = F.interpolate(target, pixels.shape[-2:], mode="nearest")
             named["alignment"] = losses.alignment(pixels, self.phrase(phrase), shrunk, self.config.alignment)
         if self.grounding is not None:
             rows = self.text_encoder.rows_of(taps["tokens"])
             coarse = taps["coarse"].float()
             named["grounding"] = self.grounding.loss(words, keep, coarse, target, rows, taps["chosen"])
+        if output.presence is not None:
+            named["presence"] = presence(output.presence.float(), target)
         return named
 
     @property
@@ -206,6 +229,12 @@ class MagNet(SegmentationModel):
             )
         else:
             _log.info("MagNet: the gates of the released language side are zero: it is skipped, and padding is cut off")
+
+
+def _mean(words: Tensor, tokens: Tensor) -> Tensor:
+    """(N, L, D), (N, L) -> (N, D): the mean of what is no padding, markers included."""
+    keep = (tokens != 0)[..., None]
+    return (words * keep).sum(1) / keep.sum(1)
 
 
 def dealt(layers: nn.ModuleList, stages: int, stage: int) -> nn.ModuleList:

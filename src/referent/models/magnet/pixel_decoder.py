@@ -1,4 +1,4 @@
-"""The pixel decoder: deformable attention between the maps of all stages (Mask2Former's, with every level in it)."""
+"""The pixel decoder: deformable attention between the stages' maps (Mask2Former's; as released, all of them)."""
 
 from __future__ import annotations
 
@@ -43,6 +43,30 @@ class PixelDecoderLayer(nn.Module):
         return refined
 
 
+class PyramidStep(nn.Module):
+    """A finer map gets what a coarser one knows, as in Mask2Former, with a depthwise convolution.
+
+    Args:
+        channels: of the finer map.
+        width: channels of the coarser map and of the result.
+    """
+
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__()
+        self.own = nn.Conv2d(channels, width, 1)
+        self.smooth = nn.Sequential(
+            nn.Conv2d(width, width, 3, padding=1, groups=width, bias=False),
+            nn.GroupNorm(width // _GROUP_WIDTH, width),
+            nn.ReLU(),
+        )
+
+    def forward(self, feature_map: Tensor, coarser: Tensor) -> Tensor:
+        """(N, channels, h, w), (N, width, h', w') -> (N, width, h, w)."""
+        own = self.own(feature_map)
+        smooth: Tensor = self.smooth(own + F.interpolate(coarser, own.shape[-2:], mode="bilinear"))
+        return smooth
+
+
 class PixelDecoder(nn.Module):
     """Maps of all stages to maps that know each other.
 
@@ -56,10 +80,13 @@ class PixelDecoder(nn.Module):
         width = config.width
         self.width = width
         # Coarse to fine, as everything in here.
-        self.inputs = nn.ModuleList(nn.Conv2d(count, width, 1) for count in reversed(channels))
-        self.norms = nn.ModuleList(nn.GroupNorm(width // _GROUP_WIDTH, width) for _ in channels)
-        self.levels = nn.Parameter(torch.randn(len(channels), width))
-        self.layers = nn.ModuleList(PixelDecoderLayer(config, len(channels)) for _ in range(config.layers))
+        attending = len(channels) if config.levels is None else config.levels
+        coarse, fine = channels[::-1][:attending], channels[::-1][attending:]
+        self.inputs = nn.ModuleList(nn.Conv2d(count, width, 1) for count in coarse)
+        self.norms = nn.ModuleList(nn.GroupNorm(width // _GROUP_WIDTH, width) for _ in coarse)
+        self.levels = nn.Parameter(torch.randn(len(coarse), width))
+        self.layers = nn.ModuleList(PixelDecoderLayer(config, len(coarse)) for _ in range(config.layers))
+        self.pyramid = nn.ModuleList(PyramidStep(count, width) for count in fine)
         self.out = nn.Linear(width, width)
         for convolution in self.inputs:
             assert isinstance(convolution, nn.Conv2d)
@@ -78,9 +105,17 @@ class PixelDecoder(nn.Module):
         Returns:
             Mask features (N, width, h_0, w_0), and the other levels, coarse to fine, (N, width, h_i, w_i).
         """
+        decoded = self._attended(maps[::-1][: len(self.inputs)])
+        for feature_map, step in zip(maps[::-1][len(self.inputs) :], self.pyramid, strict=True):
+            decoded.append(step(feature_map, decoded[-1]))
+        finest: Tensor = self.out(decoded[-1].permute(0, 2, 3, 1))
+        return finest.permute(0, 3, 1, 2), decoded[:-1]
+
+    def _attended(self, maps: list[Tensor]) -> list[Tensor]:
+        """(N, channels[i], h_i, w_i), coarse to fine, to the same with `width` channels, after deformable attention."""
         maps = [
             norm(convolution(feature_map))
-            for convolution, norm, feature_map in zip(self.inputs, self.norms, reversed(maps), strict=True)
+            for convolution, norm, feature_map in zip(self.inputs, self.norms, maps, strict=True)
         ]
         shapes = [(feature_map.shape[-2], feature_map.shape[-1]) for feature_map in maps]
         pixels = torch.cat([feature_map.flatten(2).transpose(1, 2) for feature_map in maps], dim=1)
@@ -93,14 +128,12 @@ class PixelDecoder(nn.Module):
         reference = torch.cat([_centres(height, width, pixels) for height, width in shapes])
         for layer in self.layers:
             pixels = layer(pixels, places, reference, shapes)
-        decoded = [
+        return [
             level.transpose(1, 2).reshape(len(level), self.width, height, width)
             for level, (height, width) in zip(
                 torch.split(pixels, [height * width for height, width in shapes], dim=1), shapes, strict=True
             )
         ]
-        finest: Tensor = self.out(decoded[-1].permute(0, 2, 3, 1))
-        return finest.permute(0, 3, 1, 2), decoded[:-1]
 
 
 def _centres(height: int, width: int, like: Tensor) -> Tensor:

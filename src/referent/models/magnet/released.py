@@ -36,14 +36,15 @@ class ReleasedAlignment(Alignment):
         channels: C.
         word_width: D.
         pyramid: sides of the pooled maps.
+        expansion: of the pooled maps' MLPs.
         goes_on: whether there is a next stage; without one nothing reads the gate and the language side.
     """
 
-    def __init__(self, channels: int, word_width: int, pyramid: tuple[int, ...], goes_on: bool) -> None:
+    def __init__(self, channels: int, word_width: int, pyramid: tuple[int, ...], expansion: int, goes_on: bool) -> None:
         super().__init__()
         small = max(1, channels // POOLED_SHARE)
         self.pyramid = pyramid
-        self.pooled = nn.ModuleList(pooled_mlp(channels, small) for _ in pyramid)
+        self.pooled = nn.ModuleList(pooled_mlp(channels, small, expansion) for _ in pyramid)
         self.pooled_attentions = nn.ModuleList(PixelWordAttention(small, word_width) for _ in pyramid)
         self.attention = PixelWordAttention(channels, word_width)
         self.mixer = nn.Sequential(
