@@ -47,7 +47,7 @@ class Wanted:
             BadReferenceError: it has another one, or the phrase cannot be used.
         """
         if self.phrases.get(name) is not None:
-            raise BadReferenceError(f"object {name}: expected one phrase, found {self.phrases[name]!r} and {phrase!r}")
+            raise BadReferenceError(f"{name}: expected one phrase, found {self.phrases[name]!r} and {phrase!r}")
         self.phrases[name] = Phrase(phrase).text
 
     def show(self, name: str, path: Path, frame: int) -> None:
@@ -58,9 +58,7 @@ class Wanted:
         """
         masks = self.masks.setdefault(frame, {})
         if name in masks:
-            raise BadReferenceError(
-                f"object {name}: expected one mask on frame {frame}, found {masks[name]} and {path}"
-            )
+            raise BadReferenceError(f"{name}: expected one mask on frame {frame}, found {masks[name]} and {path}")
         masks[name] = path
         self.phrases.setdefault(name, None)
 

@@ -44,11 +44,11 @@ class VideoWriter:
         self._stream: VideoStream | None = None
         self._last = -1
         # In fragments, each with its own index: a file whose end was never written is playable up to there.
-        options = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
+        options = {"movflags": "frag_keyframe+empty_moov+default_base_moof", "flush_packets": "1"}
         try:
             self._container = av.open(str(path), "w", format="mp4", options=options)
         except OSError as error:
-            raise self._unwritable(error) from error
+            raise self._given_up(error) from error
 
     def __enter__(self) -> VideoWriter:
         return self
@@ -86,7 +86,7 @@ class VideoWriter:
             self._last = frame.pts = max(round(seconds / CLOCK), self._last + 1)
             self._container.mux(self._stream.encode(frame))
         except OSError as error:
-            raise self._unwritable(error) from error
+            raise self._given_up(error) from error
 
     def close(self) -> None:
         """Writes what is still held back.
@@ -94,13 +94,13 @@ class VideoWriter:
         Raises:
             VideoError: the file cannot be written.
         """
+        stream, self._stream = self._stream, None
         try:
-            if self._stream is not None:
-                self._container.mux(self._stream.encode(None))
-                self._stream = None
+            if stream is not None:
+                self._container.mux(stream.encode(None))
             self._container.close()
         except OSError as error:
-            raise self._unwritable(error) from error
+            raise self._given_up(error) from error
 
     def _begun(self, picture: Image.Image) -> VideoStream:
         import av
@@ -115,5 +115,7 @@ class VideoWriter:
         stream.options = {"crf": QUALITY, "preset": "veryfast"} if codec == "libx264" else {"qscale": "3"}
         return stream
 
-    def _unwritable(self, error: OSError) -> VideoError:
+    def _given_up(self, error: OSError) -> VideoError:
+        # What libav holds back must not be asked for after an error: it crashes the process.
+        self._stream = None
         return VideoError(f"{self._path}: cannot be written: {error.strerror or error}")
