@@ -57,19 +57,20 @@ def test_both_classes_of_a_picture_are_asked_before_one_is_asked_twice(classes):
         assert set(names[:2]) == {"cat", "dog"}
 
 
-def test_items_by_class_weigh_classes_alike_and_ask_for_theirs_first(classes):
-    items = episode_items(classes, Draw(asked=2), "class")
-    assert [item.name for item in items] == ["cat", "dog"]
+def test_some_questions_are_about_classes_that_the_picture_does_not_show(tmp_path):
+    classes = open_class_set(write_coco(tmp_path, {"cat": range(1, 5), "dog": [1, 2], "cow": [3, 4]}, 4))
     generator = np.random.default_rng(0)
-    for item in items:
-        pictures = set()
-        for _ in range(40):
-            first, second = item.draw(generator)
-            assert first.tags["name"] == item.name
-            assert first.picture == second.picture
-            pictures.add(first.picture)
-        assert pictures == {sample.picture for sample in classes.classes[item.name]}
-        assert item.cost > 0
+    kinds = Counter()
+    for item in episode_items(classes, Draw(asked=2, absent=0.5)) * 30:
+        for sample in item.draw(generator):
+            name, (example,) = sample.tags["name"], sample.reference.examples
+            shown = {other.picture for other in classes.classes[name]}
+            assert bool(sample.targets) == (sample.picture in shown)
+            assert example.picture in shown - {sample.picture}
+            kinds[sample.tags["kind"]] += 1
+    assert 80 < kinds["none"] < 160
+    only = episode_items(open_class_set(tmp_path / "instances.json", classes=["cat"]), Draw(absent=1))
+    assert all(sample.targets for item in only for sample in item.draw(generator))
 
 
 def test_a_draw_depends_on_its_generator_alone(classes):

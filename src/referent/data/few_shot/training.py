@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
@@ -56,16 +55,13 @@ class PictureItem:
         """(height, width) of the picture."""
         return self.queries[0].size
 
-    def draw(self, generator: np.random.Generator, first: str | None = None) -> list[Sample]:
+    def draw(self, generator: np.random.Generator) -> list[Sample]:
         """`how.asked` samples of this picture, their references examples drawn anew, about different classes where
-        there are enough, the first about class `first`."""
+        there are enough."""
         order: list[int] = []
         while len(order) < self.how.asked:
             order += generator.permutation(len(self.queries)).tolist()
-        chosen = [self.queries[index] for index in order]
-        # A stable sort: of a class that is drawn twice only the order changes.
-        chosen.sort(key=lambda query: query.tags["name"] != first)
-        return [self._asked(query, generator) for query in chosen[: self.how.asked]]
+        return [self._asked(self.queries[index], generator) for index in order[: self.how.asked]]
 
     def _asked(self, query: Sample, generator: np.random.Generator) -> Sample:
         if self.how.absent and generator.random() < self.how.absent:
@@ -96,37 +92,12 @@ class PictureItem:
         )
 
 
-@dataclass(frozen=True)
-class ClassItem:
-    """What a batch counts: one class, of which each visit draws a picture. Classes then weigh alike.
-
-    Attributes:
-        name: of the class.
-        pictures: those that show it.
-    """
-
-    name: str
-    pictures: Sequence[PictureItem]
-
-    @property
-    def cost(self) -> float:
-        """Of its pictures, on average."""
-        return sum(picture.cost for picture in self.pictures) / len(self.pictures)
-
-    def draw(self, generator: np.random.Generator) -> list[Sample]:
-        """As `PictureItem.draw` of a picture drawn evenly, the first question about this class."""
-        return self.pictures[int(generator.integers(len(self.pictures)))].draw(generator, self.name)
-
-
-def episode_items(
-    classes: ClassSet, how: Draw, group: Literal["picture", "class"] = "picture"
-) -> list[PictureItem] | list[ClassItem]:
+def episode_items(classes: ClassSet, how: Draw) -> list[PictureItem]:
     """The items of a training; a class of one picture is left out, as there is no example of it.
 
     Args:
         classes: to draw from.
         how: questions are drawn.
-        group: what an item is, hence what is visited equally often: every picture, or every class.
 
     Raises:
         DataError: no class has two pictures.
@@ -136,7 +107,4 @@ def episode_items(
     for samples in usable.values():
         for sample in samples:
             queries.setdefault(sample.picture, []).append(sample)
-    items = {picture: PictureItem(tuple(own), usable, how) for picture, own in queries.items()}
-    if group == "picture":
-        return list(items.values())
-    return [ClassItem(name, [items[sample.picture] for sample in samples]) for name, samples in usable.items()]
+    return [PictureItem(tuple(own), usable, how) for own in queries.values()]
