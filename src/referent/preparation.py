@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from referent.encoders.tokenizers import Tokenizer
 
+# What the official UniRef++ deletes, and what it reads as a space.
+_CLEANED = str.maketrans("-/", "  ", ".,'!?\"()*#:;")
 _Grey = Annotated[int, Field(ge=0, le=255)]
 _Spread = Annotated[float, Field(gt=0)]
 
@@ -38,6 +40,7 @@ class Preparation(BaseModel):
         context_length: tokens a phrase, start and end included; longer phrases are cut (CRIS on RefCOCOg: 22).
         tokenizer: "clip", whose vocabulary everybody has, or "bert" with a `vocabulary`.
         vocabulary: BERT's word pieces in the order of their ids; None with "clip".
+        clean: read phrases in lower case, without punctuation, and hyphens and slashes as spaces, as UniRef++ does.
         threshold: a pixel whose probability is greater belongs to the mask.
     """
 
@@ -52,6 +55,7 @@ class Preparation(BaseModel):
     context_length: int = Field(17, ge=3)
     tokenizer: Literal["clip", "bert"] = "clip"
     vocabulary: tuple[str, ...] | None = Field(default=None, repr=False)
+    clean: bool = False
     threshold: float = Field(0.35, gt=0, lt=1)
 
     @model_validator(mode="after")
@@ -70,6 +74,10 @@ class Preparation(BaseModel):
     def geometry(self) -> str:
         """How a picture is fitted to the model, in the words in which evaluation protocols name it."""
         return f"{self.fit} {self.size}" if self.longest is None else f"{self.fit} {self.size}/{self.longest}"
+
+    def fitted_to(self, size: int, longest: int) -> Preparation:
+        """The same for pictures of another size; with "shortest"."""
+        return self.model_copy(update={"size": size, "longest": longest})
 
     def picture(self, picture: Image.Image) -> Tensor:
         """An RGB picture to (3, size, size) float32, normalised; with "shortest", (3, h, w)."""
@@ -96,11 +104,11 @@ class Preparation(BaseModel):
 
     def tokens(self, texts: Sequence[str]) -> Tensor:
         """N phrases to (N, context_length) int64, zero padded; one too long is cut."""
-        return self.words(texts, self.context_length)
+        return self.words([self._read(text) for text in texts], self.context_length)
 
     def truncated(self, text: str) -> bool:
         """Whether the end of `text` does not fit the token window, so that the model will not see it."""
-        return self.words.cuts(text, self.context_length)
+        return self.words.cuts(self._read(text), self.context_length)
 
     def restore(self, probability: Tensor, original_size: tuple[int, int]) -> NDArray[np.float32]:
         """Probabilities over the square, back on the picture.
@@ -124,6 +132,9 @@ class Preparation(BaseModel):
         from referent.encoders.tokenizers import BertTokenizer, ClipTokenizer
 
         return ClipTokenizer() if self.vocabulary is None else BertTokenizer(self.vocabulary)
+
+    def _read(self, text: str) -> str:
+        return text.lower().translate(_CLEANED) if self.clean else text
 
     def _fitted(self, original_size: tuple[int, int]) -> Letterbox | Squash | Shortest:
         if self.longest is not None:

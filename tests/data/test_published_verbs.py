@@ -215,12 +215,12 @@ def test_the_published_recipes_train_on_the_data_as_published(run, root, tmp_pat
 
 
 def test_a_recipe_may_say_where_pictures_lie_and_which_wording(run, root, pictures, tmp_path, monkeypatch):
-    from referent.training.plan import _dataset
-    from referent.training.recipe import Source
+    from referent.training.data_part import Source
+    from referent.training.sources import phrases_of
 
     pictures.rename(tmp_path / "elsewhere")
     source = Source(path=root / "refcoco", split="val", pictures=tmp_path / "elsewhere", wording="raw")
-    assert [str(sample.reference) for sample in _dataset(source).samples] == ["A cat", "the only cat", "cat"]
+    assert [str(sample.reference) for sample in phrases_of(source).samples] == ["A cat", "the only cat", "cat"]
 
 
 # From the folders of CRIS's data preparation

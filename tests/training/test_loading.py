@@ -17,15 +17,16 @@ from referent.models.cris.config import CRISConfig
 from referent.models.cris.model import CRIS
 from referent.preparation import Preparation
 from referent.reference import Reference
-from referent.training.loading import Augmentation, Batches, gather, loader, trim
+from referent.training.items import gather
+from referent.training.loading import Batches, Visiting, loader, trim
 from referent.training.order import Order
 
 PREPARATION = Preparation(size=32, context_length=12)
 
 
-def batches(data: Path, group: str, phrases: int, parts: int = 1, augment: Augmentation | None = None) -> Batches:
+def batches(data: Path, group: str, phrases: int, parts: int = 1, augment: Augment | None = None) -> Batches:
     items = gather(open_dataset(data, "train").samples, group, phrases)
-    return Batches(items, Order((len(items),), (1.0,), 4, 0), PREPARATION, augment, parts)
+    return Batches(items, Order((len(items),), (1.0,), 4, 0), PREPARATION, {"": Visiting(augment)}, parts)
 
 
 def test_items_of_group_picture_are_pictures_and_of_group_target_are_targets(data: Path) -> None:
@@ -105,7 +106,7 @@ def test_token_windows_stay_whole_for_a_model_that_reads_padding(data: Path) -> 
     samples = open_dataset(data, "train").samples
     items = gather(samples, "picture", 2)
     for trimmed in (True, False):
-        made = Batches(items, Order((len(items),), (1.0,), 4, 0), PREPARATION, None, 1, trimmed)
+        made = Batches(items, Order((len(items),), (1.0,), 4, 0), PREPARATION, {"": Visiting()}, 1, trimmed)
         assert (made[0, 0].tokens.shape[1] == PREPARATION.context_length) is not trimmed
 
 
@@ -127,7 +128,7 @@ def test_boxes_are_those_of_the_targets_also_after_an_augmentation(data: Path) -
     items = gather(open_dataset(data, "train").samples, "picture", 2)
     order = Order((len(items),), (1.0,), 4, 0)
     for augment in (None, Augment(flip=1, crop=1, zoom_out=1.5, colour=0)):
-        batch = Batches(items, order, PREPARATION, augment, 1, boxed=True)[0, 0]
+        batch = Batches(items, order, PREPARATION, {"": Visiting(augment)}, 1, boxed=True)[0, 0]
         assert batch.boxes is not None
         assert batch.target is not None
         assert batch.boxes.reference.tolist() == list(range(8))
@@ -140,7 +141,7 @@ def test_boxes_are_those_of_the_targets_also_after_an_augmentation(data: Path) -
 def test_a_crowd_is_part_of_the_mask_and_no_box(data: Path) -> None:
     samples = open_dataset(data, "train").samples[:1]
     (item,) = gather([replace(samples[0], crowds=1)], "picture", 1)
-    batch = Batches([item], Order((1,), (1.0,), 1, 0), PREPARATION, None, 1, boxed=True)[0, 0]
+    batch = Batches([item], Order((1,), (1.0,), 1, 0), PREPARATION, {"": Visiting()}, 1, boxed=True)[0, 0]
     assert batch.boxes is not None
     assert batch.target is not None
     assert len(batch.boxes.corners) == 0

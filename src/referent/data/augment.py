@@ -46,6 +46,8 @@ class Augment(BaseModel):
         flip: probability of a mirror image (phrases are mirrored too).
         crop: smallest share of each side that a crop keeps; 1 = never crop. Skipped when a phrase depends on layout.
         zoom_out: largest factor by which the canvas grows around the picture; 1 = never.
+        affine: largest change of a side, as a share of it, by turning, stretching, shearing and moving; 0 = never. It
+            takes no care of what phrases say, and is for videos made of pictures.
         colour: largest relative change of brightness, contrast and saturation; hue is left alone, phrases name it.
     """
 
@@ -54,6 +56,7 @@ class Augment(BaseModel):
     flip: float = Field(0.5, ge=0, le=1)
     crop: float = Field(0.7, gt=0, le=1)
     zoom_out: float = Field(1.4, ge=1)
+    affine: float = Field(0.0, ge=0, lt=0.5)
     colour: float = Field(0.25, ge=0, lt=1)
 
     def __call__(
@@ -69,7 +72,17 @@ class Augment(BaseModel):
             picture, masks = self._crop(picture, masks, rng)
         elif self.zoom_out > 1 and rng.random() < 0.5:
             picture, masks = self._zoom_out(picture, masks, rng)
+        if self.affine:
+            picture, masks = self._distort(picture, masks, rng)
         return self._recolour(picture, rng), [np.ascontiguousarray(mask) for mask in masks], phrases
+
+    def fit(self, rng: np.random.Generator) -> tuple[int, int] | None:
+        """As `MultiScale.fit`: it draws no size, every picture is prepared in the same."""
+        return None
+
+    def settled(self, rng: np.random.Generator) -> Augment:
+        """The same with the mirror image decided, for several pictures that must agree in it."""
+        return self.model_copy(update={"flip": float(rng.random() < self.flip)})
 
     def _crop(
         self, picture: Image.Image, masks: list[Mask], rng: np.random.Generator
@@ -89,6 +102,20 @@ class Augment(BaseModel):
         canvas.paste(picture, (left, top))
         space = ((top, height - top - picture.height), (left, width - left - picture.width))
         return canvas, [np.pad(mask, space) for mask in masks]
+
+    def _distort(
+        self, picture: Image.Image, masks: list[Mask], rng: np.random.Generator
+    ) -> tuple[Image.Image, list[Mask]]:
+        (a, b), (d, e) = np.eye(2) + rng.uniform(-self.affine, self.affine, (2, 2))
+        size = np.array(picture.size)
+        # The middle of the picture moves by the shift; PIL asks where each new pixel comes from.
+        c, f = size / 2 - np.array([[a, b], [d, e]]) @ (size / 2) + rng.uniform(-self.affine, self.affine, 2) * size
+        ways = (float(a), float(b), float(c), float(d), float(e), float(f))
+        changed = picture.transform(
+            picture.size, Image.Transform.AFFINE, ways, Image.Resampling.BILINEAR, fillcolor=_CANVAS
+        )
+        moved = [Image.fromarray(mask).transform(picture.size, Image.Transform.AFFINE, ways) for mask in masks]
+        return changed, [np.asarray(mask) for mask in moved]
 
     def _recolour(self, picture: Image.Image, rng: np.random.Generator) -> Image.Image:
         for enhance in (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color):

@@ -109,6 +109,11 @@ class AllObjects:
         return self._table.classes
 
     @property
+    def masked(self) -> bool:
+        """Whether its objects have masks."""
+        return self._table.masks is not None
+
+    @property
     def cost(self) -> float:
         """Pixels of the picture."""
         height, width = self.size
@@ -130,7 +135,7 @@ class AllObjects:
             reference=EVERY_OBJECT,
             targets=Targets([self._target(row) for row in rows]),
             split=self.split,
-            tags={"kind": "objects"} if table.masks is not None else {"kind": "objects", "truth": "box"},
+            tags={"kind": "objects"} if self.masked else {"kind": "objects", "truth": "box"},
             boxes=boxes,
             labels=table.labels[rows.start : rows.stop].tolist(),
         )

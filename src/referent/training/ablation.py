@@ -21,8 +21,9 @@ from referent.training.checkpoint import Checkpoints, check_same
 from referent.training.journal import LOG
 from referent.training.loop import train
 from referent.training.optimiser import freeze
+from referent.training.part import Part
 from referent.training.plan import model_config
-from referent.training.recipe import Part, Recipe, load_recipe
+from referent.training.recipe import Recipe, load_recipe
 from referent.training.validation import Evaluate
 
 LINE = "row.json"

@@ -9,9 +9,9 @@ unless the model reads padding.
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -20,75 +20,42 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
+from referent.data.augment import Augment
+from referent.data.multiscale import MultiScale
 from referent.data.sample import Sample
-from referent.errors import RecipeError, ReferentError
-from referent.models.base import Batch, Boxes
-from referent.picture import read_picture
+from referent.errors import ReferentError
+from referent.models.base import Batch, Boxes, Examples
+from referent.picture import read_mask, read_picture
+from referent.reference import Example
 from referent.rle import RLE, decode
 from referent.segmentation import box_of
+from referent.training.items import Item
+from referent.training.objects import Shown, show, together, within
 from referent.training.order import Order, Visit, deal
 
 if TYPE_CHECKING:
-    from PIL import Image
-
     from referent.preparation import Preparation
 
-Triple: TypeAlias = "tuple[Image.Image, list[NDArray[np.bool_]], list[str]]"
-Augmentation: TypeAlias = "Callable[[Image.Image, list[NDArray[np.bool_]], list[str], np.random.Generator], Triple]"
+# An example whose target every one of so many random changes has cut away is shown as it is.
+_TRIES = 5
 
 
 @dataclass(frozen=True)
-class Item:
-    """What a batch counts: samples that share one picture (and, with `group: target`, one target).
+class Visiting:
+    """How items of one task are loaded.
 
     Attributes:
-        samples: at least one.
-        phrases: how many of them a visit shows.
-        present: how many of those are true of something, where as many are.
+        augment: changes a picture, its masks and its phrases together before preparation, or None. Examples are changed
+            each on its own.
+        mirrored_together: mirror a picture and its examples together or not at all.
+        full_resolution: see `Batch.full_resolution`.
+        objects: pictures come with all their objects and without references (`training.objects`).
     """
 
-    samples: tuple[Sample, ...]
-    phrases: int
-    present: int = 0
-
-    @property
-    def cost(self) -> float:
-        """Pixels of the picture, which decide how long loading takes."""
-        height, width = self.samples[0].size
-        return float(height * width)
-
-    def draw(self, generator: np.random.Generator) -> list[Sample]:
-        """`phrases` samples: all different where there are enough, each at least once where there are not."""
-        chosen: list[int] = []
-        while len(chosen) < self.phrases:
-            chosen += generator.permutation(len(self.samples)).tolist()
-        if self.present:
-            true = [index for index in dict.fromkeys(chosen) if self.samples[index].targets][: self.present]
-            for index in true:
-                chosen.remove(index)
-            chosen = true + chosen
-        return [self.samples[index] for index in chosen[: self.phrases]]
-
-
-def gather(samples: Sequence[Sample], group: str, phrases: int, present: int = 0) -> list[Item]:
-    """Samples grouped into items, in the order of each item's first sample.
-
-    Args:
-        samples: of one source.
-        group: "target" puts together all phrases of the same masks in the same picture; "picture" all of a picture.
-        phrases: samples a visit shows.
-        present: how many of those are true of something, where as many are.
-
-    Raises:
-        RecipeError: a sample without a phrase.
-    """
-    groups: dict[tuple[str, ...], list[Sample]] = {}
-    for sample in samples:
-        if sample.reference.phrase is None:
-            raise RecipeError(f"sample {sample.id}: training takes phrases, found an example")
-        masks = sorted(target["counts"] for target in sample.targets) if group == "target" else []
-        groups.setdefault((str(sample.picture), *masks), []).append(sample)
-    return [Item(tuple(members), phrases, present) for members in groups.values()]
+    augment: Augment | MultiScale | None = None
+    mirrored_together: bool = False
+    full_resolution: bool = False
+    objects: bool = False
 
 
 class Batches(TorchDataset[Batch]):
@@ -98,7 +65,7 @@ class Batches(TorchDataset[Batch]):
         items: of all sources, one after the other, as `order` counts them.
         order: which items make up a step.
         preparation: pictures, masks and phrases to tensors.
-        augment: changes picture, masks and phrases together before preparation, or None.
+        visits: how items of each task of `order` are loaded.
         parts: batches a step is cut into: processes x accumulation passes.
         trimmed: cut token windows to the longest phrase present; not for a model that reads padding.
         boxed: give the boxes of the targets too, crowds left out; for a model that learns from them.
@@ -109,69 +76,142 @@ class Batches(TorchDataset[Batch]):
         items: Sequence[Item],
         order: Order,
         preparation: Preparation,
-        augment: Augmentation | None,
+        visits: Mapping[str, Visiting],
         parts: int,
         trimmed: bool = True,
         boxed: bool = False,
     ) -> None:
         self.items, self.order, self.preparation = items, order, preparation
-        self.augment, self.parts, self.trimmed, self.boxed = augment, parts, trimmed, boxed
+        self.visits, self.parts, self.trimmed, self.boxed = visits, parts, trimmed, boxed
 
     def __getitem__(self, key: tuple[int, int]) -> Batch:
         step, part = key
         visits = self.order.visits(step)
         hand = deal([self.items[visit.item].cost for visit in visits], self.parts)[part]
-        loaded = [self._load(visits[position]) for position in hand]
+        visiting = self.visits[self.order.task(step)]
+        if visiting.objects:
+            return together([self._shown(visits[position], visiting) for position in hand], self.preparation, step)
+        loaded = [self._load(visits[position], visiting) for position in hand]
         counts = torch.tensor([len(one.ids) for one in loaded])
         tokens = torch.cat([one.tokens for one in loaded])
+        height, width = (max(one.image.shape[axis] for one in loaded) for axis in (-2, -1))
         return Batch(
-            image=torch.stack([one.image for one in loaded]),
+            image=torch.stack([within(one.image, height, width) for one in loaded]),
             tokens=trim(tokens) if self.trimmed else tokens,
             picture=torch.repeat_interleave(torch.arange(len(loaded)), counts),
-            target=torch.cat([one.target for one in loaded]),
+            target=torch.cat([within(one.target, height, width) for one in loaded]),
             ids=tuple(name for one in loaded for name in one.ids),
+            examples=self._examples([one.examples for one in loaded], counts),
+            sizes=self._sizes([one.image for one in loaded]),
             boxes=_joined([one.boxes for one in loaded], counts) if self.boxed else None,
+            step=step,
+            full_resolution=visiting.full_resolution,
         )
 
-    def _load(self, visit: Visit) -> _Loaded:
-        item = self.items[visit.item]
+    def _shown(self, visit: Visit, visiting: Visiting) -> Shown:
         generator = visit.generator(self.order.seed)
-        samples = item.draw(generator)
-        picture = read_picture(item.samples[0].picture)
+        (sample,) = self.items[visit.item].draw(generator)
+        assert not isinstance(visiting.augment, Augment)
+        return show(sample, visiting.augment, self.preparation, generator)
+
+    def _load(self, visit: Visit, visiting: Visiting) -> _Loaded:
+        generator = visit.generator(self.order.seed)
+        samples = self.items[visit.item].draw(generator)
+        picture = read_picture(samples[0].picture)
         masks = [sample.mask() for sample in samples]
         things = [
             (row, decode(thing)) for row, sample in enumerate(samples) for thing in _counted(sample) if self.boxed
         ]
-        phrases = [str(sample.reference.phrase) for sample in samples]
-        if self.augment is not None:
+        phrases = [str(sample.reference.phrase or "") for sample in samples]
+        augment, preparation = visiting.augment, self.preparation
+        if augment is not None:
+            if visiting.mirrored_together:
+                augment = augment.settled(generator)
             every = [*masks, *(mask for _, mask in things)]
-            picture, every, phrases = self.augment(picture, every, phrases, generator)
+            picture, every, phrases = augment(picture, every, phrases, generator)
             masks, changed = every[: len(masks)], every[len(masks) :]
             things = [(row, mask) for (row, _), mask in zip(things, changed, strict=True)]
+            preparation = _fitted(preparation, augment, generator)
         return _Loaded(
-            image=self.preparation.picture(picture),
-            tokens=self.preparation.tokens(phrases),
-            target=torch.stack([self.preparation.mask(mask) for mask in masks]),
+            image=preparation.picture(picture),
+            tokens=self._tokens(phrases),
+            target=torch.stack([preparation.mask(mask) for mask in masks]),
             ids=[sample.id for sample in samples],
-            boxes=self._boxes(things, (picture.height, picture.width)),
+            examples=[
+                (row, *self._example(example, augment, generator))
+                for row, sample in enumerate(samples)
+                for example in sample.reference.examples
+            ],
+            boxes=_boxes(things, (picture.height, picture.width), preparation),
         )
 
-    def _boxes(self, things: Sequence[tuple[int, NDArray[np.bool_]]], size: tuple[int, int]) -> Boxes:
-        """Boxes of (row, mask) pairs; what an augmentation has cut away has none."""
-        found = [(row, box) for row, mask in things if (box := box_of(mask)) is not None]
-        corners = torch.tensor([box for _, box in found], dtype=torch.float32).reshape(-1, 4)
-        return Boxes(self.preparation.boxes(corners, size), torch.tensor([row for row, _ in found], dtype=torch.int64))
+    def _tokens(self, phrases: Sequence[str]) -> Tensor:
+        """(N, L); zeros where a reference has no phrase."""
+        tokens = self.preparation.tokens(phrases)
+        tokens[[not phrase for phrase in phrases]] = 0
+        return tokens
+
+    def _example(
+        self, example: Example, augment: Augment | MultiScale | None, generator: np.random.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Picture (3, h, w) and mask (1, h, w); changed so that something of the mask is left."""
+        picture = read_picture(example.picture)
+        mask = read_mask(example.mask, (picture.height, picture.width))
+        preparation = self.preparation
+        if augment is not None:
+            preparation = _fitted(preparation, augment, generator)
+            for _ in range(_TRIES):
+                changed, (left,), _ = augment(picture, [mask], [], generator)
+                if left.any():
+                    picture, mask = changed, left
+                    break
+        return preparation.picture(picture), preparation.mask(mask)
+
+    def _examples(self, loaded: Sequence[Sequence[tuple[int, Tensor, Tensor]]], counts: Tensor) -> Examples | None:
+        """Those of all visits; None where no reference has any."""
+        firsts = (counts.cumsum(0) - counts).tolist()
+        every = [(first + row, *rest) for own, first in zip(loaded, firsts, strict=True) for row, *rest in own]
+        if not every:
+            return None
+        rows, images, masks = zip(*every, strict=True)
+        height, width = (max(image.shape[axis] for image in images) for axis in (-2, -1))
+        return Examples(
+            image=torch.stack([within(image, height, width) for image in images]),
+            mask=torch.stack([within(mask, height, width) for mask in masks]),
+            reference=torch.tensor(rows),
+            sizes=self._sizes(images),
+        )
+
+    def _sizes(self, images: Sequence[Tensor]) -> Tensor | None:
+        """(B, 2) of pictures (3, h, w); None where preparation makes squares of all."""
+        if self.preparation.longest is None:
+            return None
+        return torch.tensor([image.shape[-2:] for image in images])
 
 
 @dataclass(frozen=True)
 class _Loaded:
-    """One visit's part of a batch; `boxes` count its own references from 0."""
+    """One visit's part of a batch; `examples` (reference, picture, mask) and `boxes` count its references from 0."""
 
     image: Tensor
     tokens: Tensor
     target: Tensor
     ids: list[str]
+    examples: list[tuple[int, Tensor, Tensor]]
     boxes: Boxes
+
+
+def _fitted(preparation: Preparation, augment: Augment | MultiScale, generator: np.random.Generator) -> Preparation:
+    """For a picture of the size that an augmentation draws, if it draws one."""
+    size = augment.fit(generator)
+    return preparation if size is None else preparation.fitted_to(*size)
+
+
+def _boxes(things: Sequence[tuple[int, NDArray[np.bool_]]], size: tuple[int, int], preparation: Preparation) -> Boxes:
+    """Boxes of (row, mask) pairs; what an augmentation has cut away has none."""
+    found = [(row, box) for row, mask in things if (box := box_of(mask)) is not None]
+    corners = torch.tensor([box for _, box in found], dtype=torch.float32).reshape(-1, 4)
+    return Boxes(preparation.boxes(corners, size), torch.tensor([row for row, _ in found], dtype=torch.int64))
 
 
 def _counted(sample: Sample) -> Sequence[RLE]:
@@ -192,8 +232,8 @@ def trim(tokens: Tensor) -> Tensor:
     Padding (0) stands at the end, and few models' answers depend on it (`SegmentationModel.reads_padding`): CLIP's text
     encoder is causal and the decoders mask it.
     """
-    used = int((tokens != 0).any(dim=0).nonzero().max()) + 1
-    return tokens[:, :used]
+    used = (tokens != 0).any(dim=0).nonzero()
+    return tokens[:, : int(used.max()) + 1 if len(used) else 1]
 
 
 def loader(batches: Batches, first: int, last: int, parts: Sequence[int], workers: int) -> Iterator[Batch]:

@@ -328,7 +328,7 @@ class _Training:
     def _batches(self, done: int) -> Iterator[Batch]:
         plan, recipe = self.plan, self.recipe
         trimmed, boxed = not plan.model.reads_padding, plan.model.gives_boxes
-        batches = Batches(plan.items, plan.order, plan.preparation, plan.augment, self.parts, trimmed, boxed)
+        batches = Batches(plan.items, plan.order, plan.preparation, plan.visits, self.parts, trimmed, boxed)
         mine = range(self.process * recipe.accumulate, (self.process + 1) * recipe.accumulate)
         return loader(batches, done, plan.total, mine, recipe.workers)
 

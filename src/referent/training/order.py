@@ -12,7 +12,10 @@ from numpy.typing import NDArray
 from referent.errors import RecipeError
 
 # First word of every random stream, so that no two uses of one seed share numbers.
-ORDER_STREAM, DRAW_STREAM, AUXILIARY_STREAM, PROCESS_STREAM = range(4)
+ORDER_STREAM, DRAW_STREAM, AUXILIARY_STREAM, PROCESS_STREAM, VALIDATION_STREAM = range(5)
+
+# So many batches are filled together from one stretch of the order where pictures of like proportions are wanted.
+BUCKETED = 16
 
 
 @dataclass(frozen=True)
@@ -36,51 +39,106 @@ class Visit:
 
 @dataclass(frozen=True)
 class Order:
-    """The order of a whole training.
+    """The order of a whole training. Every step is of one task; tasks take turns by their ratios.
 
     Attributes:
         lengths: items of each source.
         weights: visits an epoch of each source's items.
         batch: items a step.
         seed: of the shuffling.
+        tasks: of each source; none means that all are of one.
+        ratios: of the tasks' numbers of steps, by name; 1 for one that is not there.
+        proportions: of each item's picture, to put like ones into one batch; none means that it does not matter.
     """
 
     lengths: tuple[int, ...]
     weights: tuple[float, ...]
     batch: int
     seed: int
+    tasks: tuple[str, ...] = ()
+    ratios: tuple[tuple[str, float], ...] = ()
+    proportions: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.steps_per_epoch == 0:
-            raise RecipeError(
-                f"`batch`: expected at most the {self._visits} items of an epoch, found {self.batch}: "
-                "lower it, or raise the `weight` of a source"
-            )
-
-    @property
-    def _visits(self) -> int:
-        return sum(round(length * weight) for length, weight in zip(self.lengths, self.weights, strict=True))
+        for task in self._tasks:
+            visits = sum(_visits(self.lengths, self._weights(task)))
+            if visits < self.batch:
+                named = f" of task {task}" if task else ""
+                raise RecipeError(
+                    f"`batch`: expected at most the {visits} items of an epoch{named}, found {self.batch}: "
+                    "lower it, or raise the `weight` of a source"
+                )
 
     @property
     def steps_per_epoch(self) -> int:
-        """Whole batches in an epoch; what is left over is dropped, another part in each epoch."""
-        return self._visits // self.batch
+        """Whole batches in an epoch of every task; what is left over is dropped, another part in each epoch."""
+        return sum(self._steps(task) for task in self._tasks)
+
+    def task(self, step: int) -> str:
+        """Of a step; "" where all sources are of one."""
+        return self._turn(step)[0]
 
     def visits(self, step: int) -> list[Visit]:
         """The `batch` visits of a step (counted from 0 over the whole training)."""
-        epoch, index = divmod(step, self.steps_per_epoch)
-        rows = _epoch(self.lengths, self.weights, self.seed, epoch)[index * self.batch : (index + 1) * self.batch]
+        task, turn = self._turn(step)
+        epoch, index = divmod(turn, self._steps(task))
+        weights = self._weights(task)
+        if self.proportions:
+            order = _bucketed(self.lengths, weights, self.seed, epoch, self.proportions, self.batch)
+        else:
+            order = _epoch(self.lengths, weights, self.seed, epoch)
+        rows = order[index * self.batch : (index + 1) * self.batch]
         return [Visit(int(item), int(repeat), epoch) for item, repeat in rows]
+
+    @property
+    def _tasks(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(self.tasks)) or ("",)
+
+    def _weights(self, task: str) -> tuple[float, ...]:
+        """Of the sources; 0 for those of other tasks."""
+        if not self.tasks:
+            return self.weights
+        return tuple(weight if own == task else 0.0 for weight, own in zip(self.weights, self.tasks, strict=True))
+
+    def _steps(self, task: str) -> int:
+        """Whole batches in an epoch of one task."""
+        return sum(_visits(self.lengths, self._weights(task))) // self.batch
+
+    def _turn(self, step: int) -> tuple[str, int]:
+        """Whose turn it is, and how many turns that task had before."""
+        ratios = dict(self.ratios)
+        # A power of two, so that the table is made again only a few times in a training.
+        table = _turns(tuple(ratios.get(task, 1.0) for task in self._tasks), 1 << step.bit_length())
+        number, before = table[step].tolist()
+        return self._tasks[number], before
+
+
+def _visits(lengths: tuple[int, ...], weights: tuple[float, ...]) -> list[int]:
+    return [round(length * weight) for length, weight in zip(lengths, weights, strict=True)]
 
 
 @lru_cache(maxsize=2)
+def _turns(ratios: tuple[float, ...], steps: int) -> NDArray[np.int64]:
+    """(steps, 2): which task, and how many turns it had before. Each turn goes to the task that lags furthest behind
+    its share."""
+    shares = np.array(ratios) / sum(ratios)
+    had = np.zeros(len(ratios), dtype=np.int64)
+    table = np.empty((steps, 2), dtype=np.int64)
+    for step in range(steps):
+        number = int((shares * (step + 1) - had).argmax())
+        table[step] = number, had[number]
+        had[number] += 1
+    return table
+
+
+@lru_cache(maxsize=16)
 def _epoch(lengths: tuple[int, ...], weights: tuple[float, ...], seed: int, epoch: int) -> NDArray[np.int64]:
     """(visits, 2): item and repeat, shuffled."""
     generator = np.random.default_rng((ORDER_STREAM, seed, epoch))
     rows: list[NDArray[np.int64]] = []
     first = 0
-    for length, weight in zip(lengths, weights, strict=True):
-        whole, part = divmod(round(length * weight), length)
+    for length, visits in zip(lengths, _visits(lengths, weights), strict=True):
+        whole, part = divmod(visits, length)
         items = np.arange(first, first + length)
         rows += [np.stack([items, np.full(length, repeat)], axis=1) for repeat in range(whole)]
         # A fraction of a source is another random part of it in every epoch.
@@ -89,6 +147,29 @@ def _epoch(lengths: tuple[int, ...], weights: tuple[float, ...], seed: int, epoc
         first += length
     every = np.concatenate(rows)
     return every[generator.permutation(len(every))]
+
+
+@lru_cache(maxsize=16)
+def _bucketed(
+    lengths: tuple[int, ...],
+    weights: tuple[float, ...],
+    seed: int,
+    epoch: int,
+    proportions: tuple[float, ...],
+    batch: int,
+) -> NDArray[np.int64]:
+    """The same, but that within every stretch of `BUCKETED` batches visits of like proportions stand together."""
+    order, shapes = _epoch(lengths, weights, seed, epoch), np.array(proportions)
+    generator = np.random.default_rng((ORDER_STREAM, seed, epoch, batch))
+    stretches = []
+    for start in range(0, len(order), BUCKETED * batch):
+        stretch = order[start : start + BUCKETED * batch]
+        stretch = stretch[np.argsort(shapes[stretch[:, 0]], kind="stable")]
+        cuts = [stretch[first : first + batch] for first in range(0, len(stretch), batch)]
+        # An incomplete batch stays the last one.
+        whole = len(stretch) // batch
+        stretches += [cuts[index] for index in (*generator.permutation(whole), *range(whole, len(cuts)))]
+    return np.concatenate(stretches)
 
 
 def deal(costs: Sequence[float], parts: int) -> list[list[int]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,18 +13,22 @@ from torch import nn
 
 from referent import adapters, zoo
 from referent.data.augment import Augment
-from referent.data.loading import open_classes, open_dataset
+from referent.data.detection import AllObjects
+from referent.data.multiscale import MultiScale
 from referent.data.sample import Dataset
 from referent.encoders.tokenizers import read_vocabulary
 from referent.errors import RecipeError, listed
 from referent.models.base import SegmentationModel
 from referent.preparation import Preparation
 from referent.training.auxiliary import Auxiliary, build_auxiliary
-from referent.training.loading import Augmentation, Item, gather
+from referent.training.data_part import Data, Source
+from referent.training.items import Item, Phrases, proportions
+from referent.training.loading import Visiting
 from referent.training.optimiser import ParameterGroup, freeze, parameter_groups
 from referent.training.order import Order
 from referent.training.randomness import seed_process
-from referent.training.recipe import Recipe, Source
+from referent.training.recipe import Recipe
+from referent.training.sources import training_items, validation_set
 from referent.training.start import bases, start_from
 
 Settings = TypeVar("Settings", bound=BaseModel)
@@ -39,7 +43,7 @@ class Plan:
         model: with its starting weights, in float32 on the CPU, frozen parts frozen.
         auxiliaries: further objectives.
         preparation: pictures and phrases to tensors.
-        augment: or None.
+        visits: how items of each task are loaded.
         sources: items of each training source.
         validation: what is validated on.
         order: which item comes when.
@@ -50,7 +54,7 @@ class Plan:
     model: SegmentationModel
     auxiliaries: Sequence[Auxiliary]
     preparation: Preparation
-    augment: Augmentation | None
+    visits: Mapping[str, Visiting]
     sources: Sequence[Sequence[Item]]
     validation: Sequence[Dataset]
     order: Order
@@ -90,18 +94,23 @@ class Plan:
             ),
             *(
                 f"train      {source.path}{f' [{source.split}]' if source.split else ''}: "
-                f"{sum(len(item.samples) for item in items):,} phrases, {len(items):,} {recipe.data.group}s, "
-                f"weight {source.weight:g}"
+                f"{_counted(items, recipe.data)}, weight {source.weight:g}"
+                + (f", for {source.task}" if source.task != "phrases" else "")
                 for source, items in zip(recipe.data.train, self.sources, strict=True)
             ),
             *(f"val        {subset.name}: {len(subset.samples):,} phrases" for subset in self.validation),
             f"batch      {recipe.batch} {recipe.data.group}s x {recipe.data.phrases} phrases a step, "
-            f"{recipe.precision}, pictures {self.preparation.size} x {self.preparation.size}",
+            f"{recipe.precision}, pictures {self.preparation.geometry}",
             f"length     {self.total:,} steps, {self.order.steps_per_epoch:,} an epoch; validated every "
             f"{self.validate_every:,}, saved every {self.save_every:,}",
             f"output     {recipe.output}",
         ]
         return "\n".join(lines)
+
+
+def _counted(items: Sequence[Item], data: Data) -> str:
+    phrases = [len(item.samples) for item in items if isinstance(item, Phrases)]
+    return f"{sum(phrases):,} phrases, {len(items):,} {data.group}s" if phrases else f"{len(items):,} items"
 
 
 class _Named(nn.Module):
@@ -133,22 +142,15 @@ def make_plan(recipe: Recipe, start: bool = True) -> Plan:
     config = model_config(recipe, family.config)
     preparation = _preparation(recipe.preparation)
     zoo.check_tokenizer(config, preparation, "recipe")
-    sources = [
-        gather(_dataset(source).samples, recipe.data.group, recipe.data.phrases, recipe.data.present)
-        for source in recipe.data.train
-    ]
-    order = Order(
-        tuple(len(items) for items in sources),
-        tuple(source.weight for source in recipe.data.train),
-        recipe.batch,
-        recipe.seed,
-    )
-    validation = [replace(_dataset(source), name=name) for name, source in _named(recipe.data.val)]
+    sources = [training_items(source, recipe.data) for source in recipe.data.train]
+    order = _order(recipe, sources)
+    validation = [validation_set(name, source, recipe.data, recipe.seed) for name, source in _named(recipe.data.val)]
     seed_process(recipe.seed, 0)
     torch.manual_seed(recipe.seed)
     model = family.model(config)
     if start:
         start_from(model, recipe.start, recipe.model.family)
+    _check_objects(model, recipe.data, sources)
     freeze(model, recipe.optimiser.frozen)
     if recipe.model.adapter:
         _check_frozen(model, bases(recipe.start))
@@ -158,7 +160,7 @@ def make_plan(recipe: Recipe, start: bool = True) -> Plan:
         model=model,
         auxiliaries=build_auxiliary(recipe.auxiliary),
         preparation=preparation,
-        augment=_augmentation(recipe.data.augment),
+        visits=_visiting(recipe.data),
         sources=sources,
         validation=validation,
         order=order,
@@ -172,6 +174,25 @@ def _preparation(settings: dict[str, Any]) -> Preparation:
     if isinstance(source, str):
         settings = {**settings, "vocabulary": read_vocabulary(source)}
     return _checked("preparation", Preparation, settings)
+
+
+def _check_objects(model: SegmentationModel, data: Data, sources: Sequence[Sequence[Item]]) -> None:
+    masked: dict[str, bool] = {}
+    for source, items in zip(data.train, sources, strict=True):
+        if source.task != "objects":
+            continue
+        scenes = [item for item in items if isinstance(item, AllObjects)]
+        if masked.setdefault(source.turns, scenes[0].masked) != scenes[0].masked:
+            raise RecipeError(
+                f"data.train: {source.path}: give it a `turn` of its own; others of task objects "
+                + ("have no masks" if scenes[0].masked else "have masks")
+            )
+        classes = {scene.classes for scene in scenes}
+        if classes - {model.classes} and model.classes != 1:
+            raise RecipeError(
+                f"data.train: {source.path}: objects of {classes.pop()} classes, and the model "
+                + (f"detects {model.classes}" if model.classes else "detects nothing that it is not asked for")
+            )
 
 
 def _check_frozen(model: SegmentationModel, sources: Mapping[adapters.Part, Path]) -> None:
@@ -217,8 +238,44 @@ def _checked(key: str, kind: type[Settings], settings: dict[str, Any]) -> Settin
         raise RecipeError(f"{place}: {first['msg']}, found {first['input']!r}") from error
 
 
-def _augmentation(settings: dict[str, Any] | None) -> Augmentation | None:
-    return None if settings is None else _checked("data.augment", Augment, settings)
+def _order(recipe: Recipe, sources: Sequence[Sequence[Item]]) -> Order:
+    data = recipe.data
+    turns = tuple(source.turns for source in data.train)
+    ratios = {source.turns: data.share(source).ratio for source in data.train}
+    return Order(
+        lengths=tuple(len(items) for items in sources),
+        weights=tuple(source.weight for source in data.train),
+        batch=recipe.batch,
+        seed=recipe.seed,
+        tasks=turns,
+        ratios=tuple(ratios.items()),
+        proportions=tuple(proportions(item) for items in sources for item in items) if data.buckets else (),
+    )
+
+
+def _augmentation(key: str, settings: dict[str, Any]) -> Augment | MultiScale:
+    if "sizes" in settings:
+        return _checked(key, MultiScale, settings)
+    return _checked(key, Augment, settings)
+
+
+def _visiting(data: Data) -> dict[str, Visiting]:
+    """How items of each turn are loaded."""
+    ways: dict[str, Visiting] = {}
+    for source in data.train:
+        share = data.share(source)
+        own = data.augment if share.augment is None else share.augment
+        key = "data.augment" if share.augment is None else f"data.tasks.{source.turns}.augment"
+        augment = None if own is None else _augmentation(key, own)
+        if source.task == "objects" and isinstance(augment, Augment):
+            raise RecipeError(f"{key}: task objects takes settings with `sizes` (data.multiscale), or none")
+        ways[source.turns] = Visiting(
+            augment=augment,
+            mirrored_together=share.mirrored_together or source.task in ("clips", "pseudo-clips"),
+            full_resolution=share.full_resolution,
+            objects=source.task == "objects",
+        )
+    return ways
 
 
 def _named(sources: Sequence[Source]) -> list[tuple[str, Source]]:
@@ -233,17 +290,3 @@ def _named(sources: Sequence[Source]) -> list[tuple[str, Source]]:
 def _name(source: Source) -> str:
     place = f"{source.path.absolute().parent.name}/{source.path.name}"
     return f"{place}:{source.split}" if source.split else place
-
-
-def _dataset(source: Source) -> Dataset:
-    if source.class_names:
-        dataset = open_classes(source.path, source.split, pictures=source.pictures)
-    else:
-        dataset = open_dataset(source.path, source.split, pictures=source.pictures, wording=source.wording)
-    samples = dataset.samples
-    if source.limit is None:
-        return dataset
-    pictures = list(dict.fromkeys(sample.picture for sample in samples))
-    count = min(source.limit, len(pictures))
-    kept = {pictures[index * len(pictures) // count] for index in range(count)}
-    return replace(dataset, samples=[sample for sample in samples if sample.picture in kept])

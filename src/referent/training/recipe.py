@@ -14,17 +14,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from referent.errors import RecipeError
+from referent.training.data_part import Data
+from referent.training.part import Part
 
 RECIPES = resources.files("referent.recipes")
-
-
-class Part(BaseModel):
-    """A part of a recipe: unknown keys are errors, and nothing changes after reading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
 
 class ModelChoice(Part):
@@ -52,67 +48,26 @@ class Start(Part):
     Attributes:
         weights: the whole model: a file of referent's, or the authors' own checkpoint.
         clip: CLIP's image and text encoders (OpenAI's archive, a state dict, safetensors, or a hub layout).
-        image: the image encoder alone: from a file of CLIP's, the public folded file for MobileNetV2, or any layout of
-            Swin's.
-        text: the text encoder alone, from a file of CLIP's, of its own state dict, or transformers' layout of BERT.
+        image: the image encoder alone: from a model of ours, a file of CLIP's, the public folded file for MobileNetV2,
+            or any layout of Swin's.
+        mask: the encoder of examples alone (UniRef++'s), from torchvision's or timm's ResNet-18.
+        fresh: regular expressions; what `weights` holds of such names is not used, and what it lacks keeps its random
+            initialisation.
+        text: the text encoder alone, from a model of ours, a file of CLIP's, of its own state dict, or transformers'
+            layout of BERT. Here and in `image`, the name of a model in the package means its file.
     """
 
     weights: Path | None = None
     clip: Path | None = None
     image: Path | None = None
     text: Path | None = None
+    mask: Path | None = None
+    fresh: list[str] = Field(default_factory=list)
 
-
-class Source(Part):
-    """One data set.
-
-    Attributes:
-        path: COCO file with phrases, JSON lines, or the folder of a published data set (`data.loading.open_dataset`).
-        split: the split to use, or None for all of the file.
-        pictures: folder of the pictures, where they do not lie in one of the places that docs/data.md names.
-        wording: which text of a published data set's sentences: the cleaned one, or as it was typed.
-        weight: visits an epoch for every item: 2 shows each twice, 0.5 another random half each time. Training only.
-        limit: at most this many pictures, spread evenly over the file, so that a validation stays short.
-        class_names: ask every class name of every picture instead of the phrases: of a COCO file, or of a folder with
-            one folder of pictures a class.
-    """
-
-    path: Path
-    split: str | None = None
-    pictures: Path | None = None
-    wording: Literal["sent", "raw"] = "sent"
-    weight: float = Field(default=1.0, gt=0)
-    limit: int | None = Field(default=None, gt=0)
-    class_names: bool = False
-
-
-class Data(Part):
-    """What is learnt from.
-
-    Attributes:
-        train: sources, mixed by their weights.
-        val: sources of the validation; none means no validation.
-        group: what one item of a batch is. "target": one target with one of its phrases, drawn anew at every visit
-            (the published CRIS). "picture": one picture with `phrases` of its references, drawn anew at every visit.
-        phrases: references an item brings with `group: picture`; drawn with replacement where a picture has fewer,
-            so that every batch holds batch x phrases references.
-        present: so many of them, where there are as many, are true of something; the rest is drawn from all. Class
-            names need it where a picture has few of many classes.
-        augment: settings of `data.augment.Augment`, or None for none (the published CRIS).
-    """
-
-    train: list[Source] = Field(min_length=1)
-    val: list[Source] = Field(default_factory=list)
-    group: Literal["target", "picture"] = "target"
-    phrases: int = Field(default=1, gt=0)
-    present: int = Field(default=0, ge=0)
-    augment: dict[str, Any] | None = None
-
-    @model_validator(mode="after")
-    def _one_phrase_a_target(self) -> Data:
-        if self.group == "target" and self.phrases != 1:
-            raise ValueError("a target brings one phrase a visit: leave `phrases` at 1, or use `group: picture`")
-        return self
+    @field_validator("fresh")
+    @classmethod
+    def _compile(cls, values: list[str]) -> list[str]:
+        return [_regular(value) for value in values]
 
 
 class Group(Part):

@@ -48,6 +48,11 @@ class Clip:
         height, width = self.video.size
         return 2.0 * height * width
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of the frames."""
+        return self.video.size
+
     def draw(self, generator: np.random.Generator) -> list[Sample]:
         """One sample: its picture is the later frame; its example the earlier frame with the object's mask there.
 

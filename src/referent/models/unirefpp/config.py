@@ -22,7 +22,8 @@ class FusionConfig(BaseModel):
     """UniFusion. The defaults are the released ones.
 
     Attributes:
-        heads: each as wide as the features, so that the inner width is `heads` times theirs.
+        heads: their number.
+        head_width: of each, or None for that of the features, so that the inner width is `heads` times theirs.
         dropout: of the attention probabilities, in training.
         bfloat16: attend in bfloat16, as the authors' code does on the GPU; off, in the precision of the features.
     """
@@ -30,6 +31,7 @@ class FusionConfig(BaseModel):
     model_config = _FROZEN
 
     heads: int = Field(default=8, gt=0)
+    head_width: int | None = Field(default=None, gt=0)
     dropout: float = Field(default=0.1, ge=0, lt=1)
     bfloat16: bool = False
 
@@ -42,6 +44,8 @@ class DetectorConfig(BaseModel):
         heads, points: of deformable attention; the heads of self-attention too.
         feedforward: inner width of the feed-forward parts.
         queries: at most so many places are looked into.
+        proposals: of how many pixels an object is to be proposed in training: "one", or "many" as in the decoder, by
+            which a small model learns where to look in fewer steps.
         classes: rows of the class heads: 1 for references, 365 in the Objects365 pre-training.
     """
 
@@ -53,6 +57,7 @@ class DetectorConfig(BaseModel):
     points: int = Field(default=4, gt=0)
     feedforward: int = Field(default=2048, gt=0)
     queries: int = Field(default=300, gt=0)
+    proposals: Literal["one", "many"] = "one"
     classes: int = Field(default=1, gt=0)
 
 
@@ -63,6 +68,7 @@ class MaskEncoderConfig(BaseModel):
         depths: blocks in each of the four stages.
         width: channels of the first stage; each further stage has twice as many.
         gate_reduction: the fusers' channel gates have so many times fewer channels inside.
+        inner: channels inside the fusers, or None for those of everything else.
     """
 
     model_config = _FROZEN
@@ -70,6 +76,7 @@ class MaskEncoderConfig(BaseModel):
     depths: tuple[int, int, int, int] = (2, 2, 2, 2)
     width: int = Field(default=64, gt=0)
     gate_reduction: int = Field(default=16, gt=0)
+    inner: int | None = Field(default=None, gt=0)
 
 
 class UniRefConfig(BaseModel):
@@ -82,6 +89,10 @@ class UniRefConfig(BaseModel):
         text_dropout: of the resized words, in training.
         mask_encoder: the encoder of examples, or None for weights trained without.
         fusion, detector: see there.
+        distance_unit: pixels; distances from a query's centre enter its mask's network in this unit. With the released
+            1 they drown the features until the network has learnt small weights.
+        dense: a further loss on what the mask features alone say, without queries; training then does not wait for the
+            queries to find their places.
         colours: in training on boxes alone.
         pooler: BERT's pooler is kept, frozen: the official checkpoints hold it and nothing reads it.
     """
@@ -95,6 +106,8 @@ class UniRefConfig(BaseModel):
     mask_encoder: MaskEncoderConfig | None = MaskEncoderConfig()
     fusion: FusionConfig = FusionConfig()
     detector: DetectorConfig = DetectorConfig()
+    distance_unit: float = Field(default=1.0, gt=0)
+    dense: bool = False
     colours: Channels = "bgr"
     pooler: bool = False
 
@@ -127,6 +140,16 @@ class UniRefConfig(BaseModel):
         return cls(mask_encoder=None, pooler=True)
 
     @classmethod
+    def phrases_swin_l(cls) -> UniRefConfig:
+        """Swin-L before examples are added."""
+        return cls(image=SwinConfig.large(), mask_encoder=None, pooler=True)
+
+    @classmethod
     def boxes_r50(cls) -> UniRefConfig:
         """ResNet-50 as pre-trained on the boxes of Objects365."""
         return cls(text=None, mask_encoder=None, detector=DetectorConfig(classes=365))
+
+    @classmethod
+    def boxes_swin_l(cls) -> UniRefConfig:
+        """Swin-L as pre-trained on the boxes of Objects365."""
+        return cls(image=SwinConfig.large(), text=None, mask_encoder=None, detector=DetectorConfig(classes=365))

@@ -60,21 +60,35 @@ def losses_of(batch: Batch, answers: Answers, sizes: Tensor, head: MaskHead, con
         head: of the masks.
         config: of the model.
     """
+    many = config.detector.proposals == "many"
     if batch.boxes is None:
         assert batch.target is not None
-        layers = layer_losses(answers, objects_of(batch.target, sizes), head, batch.full_resolution)
+        layers = layer_losses(answers, objects_of(batch.target, sizes), head, batch.full_resolution, many)
     else:
         objects = objects_in(batch.boxes, sizes, config.detector.classes, answers.scores.shape[2])
         if batch.boxes.mask is not None:
-            layers = layer_losses(answers, objects, head, batch.full_resolution)
+            layers = layer_losses(answers, objects, head, batch.full_resolution, many)
         else:
             assert batch.prepared is not None
             height, width = answers.features.shape[-2:]
             whole = torch.tensor([batch.image.shape[-2:]], device=sizes.device).expand(len(batch.image), -1)
             own = whole if batch.sizes is None else batch.sizes
             similar = alike(batch.image, own, batch.prepared, height, width, config.colours)[batch.picture]
-            layers = layer_losses_of_boxes(answers, objects, head, sizes, similar, batch.step)
+            layers = layer_losses_of_boxes(answers, objects, head, sizes, similar, batch.step, many)
     return dict.fromkeys(NAMES, answers.features.new_zeros(())) | total(layers)
+
+
+def dense_loss(logits: Tensor, target: Tensor) -> Tensor:
+    """Cross-entropy of all pixels, and Dice of the references that are true of something; a mean over references.
+
+    Args:
+        logits: (N, h, w) at stride 4.
+        target: (N, 1, H, W) in [0, 1].
+    """
+    wanted = _on_grid(target[:, 0], logits.shape[-2], logits.shape[-1], full_resolution=False)
+    losses = mask_losses(logits, wanted)
+    there = wanted.flatten(1).amax(1) > 0
+    return losses["mask_bce"] + mask_losses(logits[there], wanted[there])["dice"] * there.float().mean()
 
 
 def objects_of(target: Tensor, sizes: Tensor) -> list[Objects]:
@@ -123,7 +137,7 @@ def match(answers: Answers, objects: list[Objects]) -> list[list[Match]]:
 
 
 def layer_losses(
-    answers: Answers, objects: list[Objects], head: MaskHead, full_resolution: bool = False
+    answers: Answers, objects: list[Objects], head: MaskHead, full_resolution: bool = False, many: bool = False
 ) -> list[dict[str, Tensor]]:
     """The losses of every decoder layer, then those of the proposals.
 
@@ -133,6 +147,7 @@ def layer_losses(
         head: of the masks.
         full_resolution: compare masks pixel by pixel, as the official code does where it follows masks through videos;
             off, at stride 4.
+        many: see `DetectorConfig.proposals`.
     """
     matches = match(answers, objects)
     masks = _masks(answers, matches, head)
@@ -143,11 +158,17 @@ def layer_losses(
         logits = finely(logits, STRIDE) if full_resolution else logits
         losses = box_losses(answers.scores[layer], answers.boxes[layer], objects, own)
         named.append(losses | mask_losses(logits, target) | tracking_losses(logits, target))
-    return [*named, _proposal_losses(answers, objects)]
+    return [*named, _proposal_losses(answers, objects, many)]
 
 
 def layer_losses_of_boxes(
-    answers: Answers, objects: list[Objects], head: MaskHead, sizes: Tensor, similar: Tensor, step: int
+    answers: Answers,
+    objects: list[Objects],
+    head: MaskHead,
+    sizes: Tensor,
+    similar: Tensor,
+    step: int,
+    many: bool = False,
 ) -> list[dict[str, Tensor]]:
     """`layer_losses` of objects whose boxes alone are known, with BoxInst's losses in place of those of masks.
 
@@ -156,6 +177,7 @@ def layer_losses_of_boxes(
         sizes: (N, 2), height and width of each picture.
         similar: (N, 8, h, w) bool, of `boxinst.alike`.
         step: steps done before this one.
+        many: see `DetectorConfig.proposals`.
     """
     matches = match(answers, objects)
     drawn = [_drawn(own) for own in matches]
@@ -172,17 +194,18 @@ def layer_losses_of_boxes(
         share = warmth(step, layer, len(matches))
         losses["pairwise"] = share * pairwise(masks[layer], target, similar[rows])
         named.append(losses)
-    return [*named, _proposal_losses(answers, objects)]
+    return [*named, _proposal_losses(answers, objects, many)]
 
 
-def _proposal_losses(answers: Answers, objects: list[Objects]) -> dict[str, Tensor]:
+def _proposal_losses(answers: Answers, objects: list[Objects], many: bool) -> dict[str, Tensor]:
     """Those of boxes. Of proposals all have class 0, whatever the class of what they find."""
-    best = [
-        best_proposal(scores, boxes, own)
-        for scores, boxes, own in zip(answers.proposal_scores, answers.proposal_boxes, objects, strict=True)
-    ]
     anything = [own._replace(labels=torch.zeros_like(own.labels)) for own in objects]
-    return box_losses(answers.proposal_scores, answers.proposal_boxes, anything, best)
+    choose = sim_ota if many else best_proposal
+    chosen = [
+        choose(scores, boxes, own)
+        for scores, boxes, own in zip(answers.proposal_scores, answers.proposal_boxes, anything, strict=True)
+    ]
+    return box_losses(answers.proposal_scores, answers.proposal_boxes, anything, chosen)
 
 
 def total(layers: list[dict[str, Tensor]]) -> dict[str, Tensor]:
@@ -209,14 +232,18 @@ def _masks(answers: Answers, matches: list[list[Match]], head: MaskHead) -> list
 
 def _wanted(features: Tensor, objects: list[Objects], full_resolution: bool) -> list[Tensor]:
     """(G, ., .) for each reference; what lies around a picture is background, as in the official code."""
-    height, width = features.shape[-2] * STRIDE, features.shape[-1] * STRIDE
-    start, step = (0, 1) if full_resolution else (STRIDE // 2, STRIDE)
     found = []
     for own in objects:
         assert own.masks is not None
-        masks = F.pad(own.masks, (0, width - own.masks.shape[-1], 0, height - own.masks.shape[-2]))
-        found.append(masks[:, start::step, start::step].to(features.dtype))
+        found.append(_on_grid(own.masks, *features.shape[-2:], full_resolution).to(features.dtype))
     return found
+
+
+def _on_grid(masks: Tensor, height: int, width: int, full_resolution: bool) -> Tensor:
+    """(G, H, W) on the grid of (height, width) at stride 4, or pixel by pixel: zeros around, every fourth pixel."""
+    start, step = (0, 1) if full_resolution else (STRIDE // 2, STRIDE)
+    masks = F.pad(masks, (0, width * STRIDE - masks.shape[-1], 0, height * STRIDE - masks.shape[-2]))
+    return masks[:, start::step, start::step]
 
 
 def _of_pairs(wanted: list[Tensor], matches: list[Match]) -> Tensor:

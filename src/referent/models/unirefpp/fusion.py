@@ -59,7 +59,7 @@ class UniFusion(nn.Module):
 
     def __init__(self, width: int, config: FusionConfig) -> None:
         super().__init__()
-        inner = config.heads * width
+        inner = config.heads * (config.head_width or width)
         self.heads, self.dropout = config.heads, config.dropout
         self.in_bfloat16 = config.bfloat16
         self.feature_norm, self.key_norm = nn.LayerNorm(width), nn.LayerNorm(width)

@@ -61,10 +61,16 @@ class MaskFeatures(nn.Module):
 
 
 class MaskHead(nn.Module):
-    """A query's state to the weights of its own network, and that network on the mask features."""
+    """A query's state to the weights of its own network, and that network on the mask features.
 
-    def __init__(self, width: int) -> None:
+    Args:
+        width: C.
+        unit: pixels, in which distances are counted.
+    """
+
+    def __init__(self, width: int, unit: float = 1.0) -> None:
         super().__init__()
+        self.unit = unit
         self.controller = Perceptron(width, width, width, sum(_WEIGHTS) + sum(_BIASES))
         for layer in self.controller.layers:
             assert isinstance(layer, nn.Linear)
@@ -86,7 +92,7 @@ class MaskHead(nn.Module):
         parameters = self.controller(states).split([*_WEIGHTS, *_BIASES], dim=-1)
         x = torch.cat(
             (
-                _distances(centres, height, width).to(features.dtype),
+                (_distances(centres, height, width) / self.unit).to(features.dtype),
                 features[:, None].expand(-1, count, -1, -1, -1).flatten(3),
             ),
             dim=2,

@@ -11,14 +11,14 @@ from referent.encoders.swin import Swin
 from referent.models.base import Batch, Examples, Found, Output, SegmentationModel
 from referent.models.unirefpp.boxes import corners
 from referent.models.unirefpp.config import UniRefConfig
-from referent.models.unirefpp.criterion import Answers, losses_of
+from referent.models.unirefpp.criterion import Answers, dense_loss, losses_of
 from referent.models.unirefpp.decoder import Decoded, Decoder
 from referent.models.unirefpp.detection import told_apart
 from referent.models.unirefpp.encoder import Encoder
 from referent.models.unirefpp.extent import Extent, extent_of
 from referent.models.unirefpp.fusion import ReferenceBundle, UniFusion
 from referent.models.unirefpp.mask_encoder import MaskEncoder
-from referent.models.unirefpp.mask_head import STRIDE, MaskFeatures, MaskHead, finely
+from referent.models.unirefpp.mask_head import CHANNELS, STRIDE, MaskFeatures, MaskHead, finely
 from referent.models.unirefpp.proposals import Proposals, Proposer, rows
 from referent.models.unirefpp.references import phrases_read, shared_out, stacked
 from referent.models.unirefpp.resizer import Resizer
@@ -59,7 +59,9 @@ class UniRef(SegmentationModel):
         self.proposer = Proposer(width, detector)
         self.decoder = Decoder(width, levels, detector)
         self.mask_features = MaskFeatures(width, channels[0])
-        self.mask_head = MaskHead(width)
+        self.mask_head = MaskHead(width, config.distance_unit)
+        if config.dense:
+            self.dense = nn.Conv2d(CHANNELS, 1, 1)
         if config.pooler:
             self.pooler = nn.Linear(self.text_encoder.width, self.text_encoder.width).requires_grad_(False)
 
@@ -180,7 +182,8 @@ class UniRef(SegmentationModel):
 
     def losses(self, batch: Batch, output: Output) -> dict[str, Tensor]:
         """`class`, `l1` and `giou` of boxes; `mask`, `mask_bce`, `dice`, `hard_pixels` and `soft_iou` of masks;
-        `projection` and `pairwise` in their place (and those 0) where the batch has boxes without masks.
+        `projection` and `pairwise` in their place (and those 0) where the batch has boxes without masks. With
+        `config.dense` also `dense` (not summed: there are no layers), 0 in detection.
 
         Each is summed over the decoder's layers, those of boxes over the proposals too. In training mode only.
 
@@ -190,7 +193,11 @@ class UniRef(SegmentationModel):
         if (batch.target is None and batch.boxes is None) or not output.taps:
             raise ValueError("losses need batch.target or batch.boxes, and an output of the model in training mode")
         answers = Answers(**{name: tap for name, tap in output.taps.items() if name != "sizes"})
-        return losses_of(batch, answers, output.taps["sizes"], self.mask_head, self.config)
+        losses = losses_of(batch, answers, output.taps["sizes"], self.mask_head, self.config)
+        if self.config.dense:
+            seen = self.dense(answers.features)[:, 0]
+            losses["dense"] = seen.sum() * 0 if batch.target is None else dense_loss(seen, batch.target)
+        return losses
 
     def _fused(
         self, levels: list[Tensor], phrases: ReferenceBundle | None, examples: list[ReferenceBundle] | None
