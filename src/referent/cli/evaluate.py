@@ -33,7 +33,10 @@ def evaluate(
     ],
     data: Annotated[
         Path,
-        typer.Argument(help="COCO file with `phrases`, .jsonl file, or folder of a published data set; also videos."),
+        typer.Argument(
+            help="COCO file with `phrases`, .jsonl file, or folder of a published data set; also videos. With --shots "
+            "any COCO file, FSS-1000, other class folders, or PASCAL VOC."
+        ),
     ],
     split: Annotated[str, typer.Option(help="Which part of the data to ask.")] = "val",
     pictures: Annotated[
