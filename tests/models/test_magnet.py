@@ -317,7 +317,7 @@ def test_maps_that_do_not_attend_are_still_read() -> None:
     model = tiny(pixel_decoder=PYRAMID).eval()
     maps = [torch.randn(1, channels, side, side) for channels, side in zip((8, 16, 32, 64), (16, 8, 4, 2), strict=True)]
     features, decoded = model.pixel_decoder(maps)
-    assert [tuple(part.shape[1:]) for part in (features, *decoded)] == [(16, 16, 16), (16, 2, 2), (16, 4, 4), (16, 8, 8)]
+    assert [tuple(part.shape[1:]) for part in (features, *decoded)] == [(16, side, side) for side in (16, 2, 4, 8)]
     for number in range(len(maps)):
         changed = [part + 1 if place == number else part for place, part in enumerate(maps)]
         assert not torch.allclose(model.pixel_decoder(changed)[0], features)
