@@ -34,18 +34,27 @@ def check(
     """
     from rich.console import Console
 
+    from referent.cli.check_videos import say_where_videos, show_videos
     from referent.data.published.check import absent, check
+    from referent.data.videos.check import check_videos
+    from referent.data.videos.opening import find_videos
 
     console = Console(soft_wrap=True, highlight=False, markup=False)
-    whole, count = True, 0
+    whole, count, of_videos = True, 0, set()
     for finding in check(root, pictures):
         _show(console, finding)
         whole, count = whole and finding.whole, count + 1
-    others = absent(root)
+    for one in check_videos(root):
+        show_videos(console, one)
+        whole, count = whole and one.whole, count + 1
+        of_videos.add(one.source.title)
+    others = [] if find_videos(root) else absent(root)
     if others:
         console.print(f"not in {root}:")
     for source in others:
         _say_where(console, source)
+    if others:
+        say_where_videos(console, of_videos)
     if not count:
         console.print(f"nothing of {root} is a published data set: each is a folder with the files named above")
     if not (whole and count):

@@ -101,8 +101,16 @@ def _names(folder: Path, split: str, year: Year | None) -> list[str]:
         if place.is_file():
             names = [_sequence(line) for line in read_text(place).splitlines() if line.strip()]
             return list(dict.fromkeys(names))
-    there = sorted({path.stem for place in places for path in place.parent.glob("*.txt")})
-    raise DataError(f"{folder}: no split {split!r}; there are: {', '.join(there) or 'no lists of sequences'}")
+    raise DataError(f"{folder}: no split {split!r}; there are: {', '.join(splits(folder)) or 'no lists of sequences'}")
+
+
+def splits(folder: Path) -> list[str]:
+    """Names of the lists there are: of 2017, or else of 2016."""
+    for place in ("ImageSets/2017", "ImageSets/2016", "ImageSets/480p", "."):
+        found = sorted(path.stem for path in (folder / place).glob("*.txt"))
+        if found:
+            return found
+    return []
 
 
 def _sequence(line: str) -> str:

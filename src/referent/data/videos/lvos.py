@@ -17,13 +17,13 @@ import msgspec
 from referent.data.checking import OnProblem, read_text
 from referent.data.published.json_files import read_json
 from referent.data.videos.labelled import Labelled
-from referent.data.videos.splits import chosen_split, collected
+from referent.data.videos.splits import NAMES, chosen_split, collected
 from referent.data.videos.video import Video, VideoObject, VideoSet
 from referent.errors import DataError
 
 UNSEEN = "unseen_videos.txt"
 META = "*_meta.json"
-PLACES = ("*", "meta_jsons", ".")
+PLACES = (*NAMES, "meta_jsons", ".")
 """Folders within that of the data set in which `META` is looked for."""
 
 

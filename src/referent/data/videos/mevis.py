@@ -21,7 +21,7 @@ from referent.data.videos.expressions import FILE, Spoken, as_numbers, read_expr
 from referent.data.videos.frames import size_of
 from referent.data.videos.ref_youtube_vos import named_frames
 from referent.data.videos.run_lengths import RunLengths
-from referent.data.videos.splits import chosen_split, collected
+from referent.data.videos.splits import chosen_split, collected, split_folders
 from referent.data.videos.video import Expression, Video, VideoObject, VideoSet
 from referent.errors import DataError
 
@@ -39,7 +39,7 @@ def read_mevis(folder: Path, split: str | None = None, *, on_problem: OnProblem 
     Raises:
         DataError: no such split, a broken file, or a list of all that is wrong with the videos.
     """
-    split = chosen_split(folder, split, [path.parent.name for path in folder.glob(f"*/{FILE}")])
+    split = chosen_split(folder, split, splits(folder))
     place = folder / split
     spoken = read_expressions(place / FILE)
     masks: Mapping[str, msgspec.Raw] = {}
@@ -51,6 +51,11 @@ def read_mevis(folder: Path, split: str | None = None, *, on_problem: OnProblem 
         return _video(name, place, spoken[name], masks)
 
     return collected(folder, "MeViS", "mevis", "referring", split, spoken, read, on_problem)
+
+
+def splits(folder: Path) -> list[str]:
+    """Those there are."""
+    return split_folders(folder, FILE)
 
 
 def _video(name: str, place: Path, spoken: Spoken, masks: Mapping[str, msgspec.Raw]) -> Video:

@@ -15,7 +15,7 @@ import msgspec
 from referent.data.checking import OnProblem
 from referent.data.published.json_files import read_json
 from referent.data.videos.labelled import Labelled, beginnings
-from referent.data.videos.splits import chosen_split, collected
+from referent.data.videos.splits import chosen_split, collected, split_folders
 from referent.data.videos.video import Video, VideoSet
 
 
@@ -38,7 +38,7 @@ def read_mose(folder: Path, split: str | None = None, *, on_problem: OnProblem =
     Raises:
         DataError: no such split, a broken meta file, or a list of all that is wrong with the videos.
     """
-    split = chosen_split(folder, split, [path.parent.name for path in folder.glob("*/JPEGImages")])
+    split = chosen_split(folder, split, splits(folder))
     place = folder / split
     files = [path for path in (folder / f"meta_{split}.json", place / f"meta_{split}.json") if path.is_file()]
     said: dict[str, _Entry] = {}
@@ -51,3 +51,8 @@ def read_mose(folder: Path, split: str | None = None, *, on_problem: OnProblem =
         return labelled.video(beginnings(labelled.masks(), said[name].objects if name in said else None))
 
     return collected(folder, "MOSE", "mose", "semi-supervised", split, names, read, on_problem)
+
+
+def splits(folder: Path) -> list[str]:
+    """Those there are."""
+    return split_folders(folder, "JPEGImages")

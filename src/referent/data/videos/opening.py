@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from referent.data.checking import OnProblem
-from referent.data.videos import lvos, ovis, ref_davis, ref_youtube_vos, youtube_vos
+from referent.data.videos import davis, lvos, mevis, mose, ovis, ref_davis, ref_youtube_vos, youtube_vos
 from referent.data.videos.davis import UNSUPERVISED, Year, read_davis
-from referent.data.videos.expressions import FILE as EXPRESSIONS
 from referent.data.videos.lvos import read_lvos
 from referent.data.videos.mevis import read_mevis
 from referent.data.videos.mose import read_mose
@@ -43,6 +42,10 @@ class VideoLayout:
     reader: Reader
     split: str | None = None
 
+    def splits(self) -> list[str]:
+        """Names of the splits there are; none where all videos are one set."""
+        return [self.split] if self.split else list(_SPLITS[self.family](self.folder))
+
 
 _READERS: Mapping[str, Reader] = {
     "davis": read_davis,
@@ -54,6 +57,18 @@ _READERS: Mapping[str, Reader] = {
     "mose": read_mose,
     "youtube-vos": read_youtube_vos,
     "ovis": read_ovis,
+}
+
+
+_SPLITS: Mapping[str, Callable[[Path], Iterable[str]]] = {
+    "davis": davis.splits,
+    "ref-davis": ref_davis.splits,
+    "ref-youtube-vos": ref_youtube_vos.splits,
+    "mevis": mevis.splits,
+    "lvos": lvos.metas,
+    "mose": mose.splits,
+    "youtube-vos": youtube_vos.splits,
+    "ovis": ovis.annotation_files,
 }
 
 
@@ -81,13 +96,13 @@ def _family(folder: Path) -> str | None:
         return "davis"
     if (folder / ref_youtube_vos.FOLDER).is_dir():
         return "ref-youtube-vos"
-    if any(folder.glob(f"*/{EXPRESSIONS}")):
+    if mevis.splits(folder):
         return "mevis"
     if lvos.metas(folder):
         return "lvos"
-    if any(folder.glob(f"*/{youtube_vos.META}")):
+    if youtube_vos.splits(folder):
         return "youtube-vos"
-    if any(folder.glob("meta_*.json")) or any(folder.glob("*/JPEGImages")):
+    if mose.splits(folder):
         return "mose"
     return "ovis" if ovis.annotation_files(folder) else None
 

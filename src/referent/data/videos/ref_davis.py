@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from referent.data.checking import OnProblem, Problems
+from referent.data.videos import davis
 from referent.data.videos.davis import UNSUPERVISED, read_davis
 from referent.data.videos.video import Expression, Task, VideoSet
 from referent.errors import DataError
@@ -39,9 +40,9 @@ def read_ref_davis(folder: Path, split: str | None = None, *, on_problem: OnProb
     Raises:
         DataError: a file is missing or a line of it is no expression, a sequence has none, or DAVIS cannot be read.
     """
-    davis = folder / "DAVIS" if (folder / "DAVIS").is_dir() else folder
-    task: Task = "unsupervised" if (davis / UNSUPERVISED).is_dir() else "semi-supervised"
-    found = read_davis(davis, split, year="2017", task=task, on_problem=on_problem)
+    place = _davis(folder)
+    task: Task = "unsupervised" if (place / UNSUPERVISED).is_dir() else "semi-supervised"
+    found = read_davis(place, split, year="2017", task=task, on_problem=on_problem)
     said: dict[str, list[Expression]] = {}
     problems = Problems(folder / FOLDER, on_problem)
     for annotator, name in enumerate(ANNOTATORS):
@@ -64,6 +65,15 @@ def read_ref_davis(folder: Path, split: str | None = None, *, on_problem: OnProb
     settled = problems.settle()
     videos = [replace(video, expressions=tuple(said[video.name])) for video in found.videos if video.name in said]
     return VideoSet("Ref-DAVIS17", "ref-davis", "referring", videos, split, (*found.problems, *settled))
+
+
+def splits(folder: Path) -> list[str]:
+    """Those of DAVIS 2017."""
+    return davis.splits(_davis(folder))
+
+
+def _davis(folder: Path) -> Path:
+    return folder / "DAVIS" if (folder / "DAVIS").is_dir() else folder
 
 
 def _lines(path: Path) -> list[str]:

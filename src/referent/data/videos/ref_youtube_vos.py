@@ -35,7 +35,7 @@ def read_ref_youtube_vos(folder: Path, split: str | None = None, *, on_problem: 
     Raises:
         DataError: no such split, a broken file of expressions, or a list of all that is wrong with the videos.
     """
-    split = chosen_split(folder, split, [path.parent.name for path in (folder / FOLDER).glob(f"*/{FILE}")])
+    split = chosen_split(folder, split, splits(folder))
     spoken = read_expressions(folder / FOLDER / split / FILE)
     test = folder / FOLDER / "test" / FILE
     if split == "valid" and test.is_file():
@@ -45,6 +45,11 @@ def read_ref_youtube_vos(folder: Path, split: str | None = None, *, on_problem: 
         return _video(name, folder / split, spoken[name])
 
     return collected(folder, "Ref-YouTube-VOS", "ref-youtube-vos", "referring", split, spoken, read, on_problem)
+
+
+def splits(folder: Path) -> list[str]:
+    """Those there are."""
+    return sorted(path.parent.name for path in (folder / FOLDER).glob(f"*/{FILE}"))
 
 
 def _video(name: str, place: Path, spoken: Spoken) -> Video:

@@ -13,6 +13,15 @@ from referent.errors import DataError
 Key = TypeVar("Key")
 
 
+NAMES = ("train", "val", "valid", "valid_u", "test")
+"""Of the folders that are taken for splits."""
+
+
+def split_folders(folder: Path, inside: str) -> list[str]:
+    """The splits that have a file or folder of this name in theirs."""
+    return [name for name in NAMES if (folder / name / inside).exists()]
+
+
 def chosen_split(folder: Path, split: str | None, there: Iterable[str]) -> str:
     """The name of a split as the data set has it; "val" is also "valid", and one that is alone need not be named.
 

@@ -17,7 +17,7 @@ import msgspec
 from referent.data.checking import OnProblem
 from referent.data.published.json_files import read_json
 from referent.data.videos.labelled import Labelled
-from referent.data.videos.splits import chosen_split, collected
+from referent.data.videos.splits import chosen_split, collected, split_folders
 from referent.data.videos.video import Video, VideoObject, VideoSet
 from referent.errors import DataError
 
@@ -50,7 +50,7 @@ def read_youtube_vos(folder: Path, split: str | None = None, *, on_problem: OnPr
     Raises:
         DataError: no such split, a broken `meta.json`, or a list of all that is wrong with the videos.
     """
-    split = chosen_split(folder, split, [path.parent.name for path in folder.glob(f"*/{META}")])
+    split = chosen_split(folder, split, splits(folder))
     place = folder / split
     meta = read_meta(place / META)
     trained = folder / "train" / META
@@ -61,6 +61,11 @@ def read_youtube_vos(folder: Path, split: str | None = None, *, on_problem: OnPr
         return labelled.video(_objects(labelled, meta.videos[name], known))
 
     return collected(folder, "YouTube-VOS", "youtube-vos", "semi-supervised", split, meta.videos, read, on_problem)
+
+
+def splits(folder: Path) -> list[str]:
+    """Those there are."""
+    return split_folders(folder, META)
 
 
 def read_meta(path: Path) -> Meta:
