@@ -12,7 +12,14 @@ from torch import Tensor
 from referent.encoders.swin import relative_positions
 
 _RING = ((1, 0), (1, 1), (0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1))
-_RESIDUAL = ("attn.proj.weight", "mlp.fc2.weight", "out_proj.weight", "output.dense.weight", "output_proj.weight")
+_RESIDUAL = (
+    "attn.proj.weight",
+    "mlp.fc2.weight",
+    "mlp.lin2.weight",
+    "out_proj.weight",
+    "output.dense.weight",
+    "output_proj.weight",
+)
 _SHARP = ("in_proj_weight", "self.query.weight", "self.key.weight")
 _ALIAS, _HEADS = "detr.detr.transformer.decoder.", ("class_embed.", "bbox_embed.")
 _CANCELLING = (
@@ -31,18 +38,18 @@ def fill(shapes: Mapping[str, Sequence[int]], seed: int) -> dict[str, Tensor]:
     for name, shape in shapes.items():
         own = name.removeprefix(_ALIAS)
         kept = f"detr.detr.{own}" if name.startswith(_ALIAS) and own.startswith(_HEADS) else name
-        filled[name] = _tensor(seed, kept, tuple(shape))
+        filled[name] = tensor(seed, kept, tuple(shape))
     return filled
 
 
-def _tensor(seed: int, name: str, shape: tuple[int, ...]) -> Tensor:
+def tensor(seed: int, name: str, shape: tuple[int, ...]) -> Tensor:
     for rule in (_of_the_detector, _of_the_fusion, _of_convolutions):
         tensor = rule(seed, name, shape)
         if tensor is not None:
             return tensor
     inside_relu = name.startswith(("detr.controller.", "value_encoder.")) or ".bbox_embed." in name or ".stem." in name
     inside_relu = inside_relu and ".block1.downsample" not in name
-    return _common(seed, name, shape, math.sqrt(2.0) if inside_relu else 1.0)
+    return common(seed, name, shape, math.sqrt(2.0) if inside_relu else 1.0)
 
 
 def _of_the_detector(seed: int, name: str, shape: tuple[int, ...]) -> Tensor | None:
@@ -66,9 +73,9 @@ def _of_the_detector(seed: int, name: str, shape: tuple[int, ...]) -> Tensor | N
     if name.startswith("detr.controller.layers.2."):
         return _controller(seed, name, shape)
     if ".transformer.decoder." in name and name.endswith("self_attn.out_proj.weight"):
-        return _common(seed, name, shape, 0.6)
+        return common(seed, name, shape, 0.6)
     if ".transformer.decoder." in name and name.endswith("cross_attn.output_proj.weight"):
-        return _common(seed, name, shape, 2.0)
+        return common(seed, name, shape, 2.0)
     return None
 
 
@@ -89,7 +96,7 @@ def _of_convolutions(seed: int, name: str, shape: tuple[int, ...]) -> Tensor | N
         return weight
     cancelling = len(shape) == 4 and name.startswith(_CANCELLING)
     if cancelling or (name.endswith("linear2.weight") and ".transformer." in name):
-        weight = _common(seed, name, shape, math.sqrt(2.0))
+        weight = common(seed, name, shape, math.sqrt(2.0))
         weight[:, 1::2] = -weight[:, 0::2]  # positive inputs add no common offset
         return weight
     if ".fuser" in name and ".conv2." in name and len(shape) == 4:
@@ -97,7 +104,7 @@ def _of_convolutions(seed: int, name: str, shape: tuple[int, ...]) -> Tensor | N
     return None
 
 
-def _common(seed: int, name: str, shape: tuple[int, ...], gain: float) -> Tensor:
+def common(seed: int, name: str, shape: tuple[int, ...], gain: float) -> Tensor:
     if name.endswith("relative_position_index"):
         return relative_positions(round(shape[0] ** 0.5))
     if name.endswith("num_batches_tracked"):
