@@ -49,6 +49,11 @@ class Crops:
         self.lines = [line for line in lines if line["split"] == split and line["name"] in rows]
         self.rows = [rows[line["name"]] for line in self.lines]
 
+    @property
+    def names(self) -> set[str]:
+        """Of its things."""
+        return {line["name"] for line in self.lines}
+
     def batch(self, numbers: Sequence[int], model: CLIPPocket, draw: random.Random | None) -> tuple[Tensor, Tensor]:
         """Pictures (B, 3, size, size) and rows (B,) of vectors; varied by chance where there is one."""
         pictures = [_isolated(self.lines[number], model.size, draw) for number in numbers]
@@ -125,9 +130,8 @@ def train(
     return losses
 
 
-def right_names(model: CLIPPocket, crops: Crops, batch: int = 64) -> list[bool]:
-    """Of every thing whether its own name is nearest among all names of the split."""
-    names = sorted({line["name"] for line in crops.lines})
+def right_names(model: CLIPPocket, crops: Crops, names: Sequence[str], batch: int = 64) -> list[bool]:
+    """Of every thing whether its own name is nearest among `names`."""
     right: list[bool] = []
     with torch.inference_mode():
         texts = model.encode_texts(ClipTokenizer()([PROMPT.format(name) for name in names], model.context))

@@ -279,8 +279,17 @@ def test_the_named_systems_are_configurations_that_can_be_read() -> None:
     from referent import zoo
 
     names = [row.name for row in rf.list_models() if row.family in zoo.COMPOSED]
-    assert {"reclip", "reclip-rn50x16", "reclip-vit-b32"} <= set(names)
+    assert {"reclip", "reclip-pocket", "reclip-rn50x16", "reclip-vit-b32"} <= set(names)
     for name in names:
         assert zoo.is_system(name)
         assert read_config(zoo.find(name)).name == name
     assert not zoo.is_system("cris-pocket")
+
+
+def test_the_pocket_system_answers_with_what_is_in_the_package() -> None:
+    model = rf.load("reclip-pocket")
+    picture = np.full((96, 128, 3), 120, np.uint8)
+    picture[30:70, 20:60] = (200, 40, 40)
+    seg = model.segment(picture, "the red thing on the left")
+    assert seg.mask.shape == (96, 128)
+    assert "en_referent_pocket" in seg.model

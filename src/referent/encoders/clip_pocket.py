@@ -7,6 +7,7 @@ of a cat, "cat" and "kitten" land near each other. It stands where `CLIPPair` st
 from __future__ import annotations
 
 import hashlib
+from importlib import resources
 from pathlib import Path
 
 import torch
@@ -21,7 +22,7 @@ from referent.encoders.mobilenet import MobileNetV2, MobileNetV2Config
 from referent.errors import WeightsError
 
 FAMILY = "clip-pocket"
-"""Of the weight file's header."""
+"""Of the weight file's header, and the name of the one in the package."""
 
 
 class CLIPPocketConfig(BaseModel):
@@ -116,11 +117,14 @@ class CLIPPocket(nn.Module):
 
 
 def open_clip(source: str | Path) -> CLIPPair | CLIPPocket:
-    """The CLIP of a file, folder or hub id; a file of ours is known by its header.
+    """The CLIP of a file, folder or hub id, or "clip-pocket", the one in the package; a file of ours is known by its
+    header.
 
     Raises:
         WeightsError: see `CLIPPair.read` and `CLIPPocket.load`.
     """
+    if str(source) == FAMILY:
+        return CLIPPocket.load(Path(str(resources.files("referent") / "pocket" / f"{FAMILY}.safetensors")))
     path = Path(source)
     if path.suffix == ".safetensors" and path.is_file() and weights.is_ours(path):
         return CLIPPocket.load(path)

@@ -58,7 +58,8 @@ class _Panel:
         protocol = f"protocol {self.protocol.name} v{self.protocol.version}"
         title = f"{self.part.dataset}, {self.part.split}: {self.part.phrases} phrases, {protocol}"
         axis.set_title(title, loc="left", fontsize=10)
-        axis.legend(loc="best", frameon=False)
+        # Below the axis and its label, whatever the height: it would hide rows.
+        axis.legend(loc="upper left", bbox_to_anchor=(0, 0), borderaxespad=4, frameon=False)
 
     def _draw_result(self, axis: Axes, index: int, label: str) -> None:
         colour, marker = COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]

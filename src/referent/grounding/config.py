@@ -35,7 +35,7 @@ class GroundingConfig(BaseModel):
         name: printed in answers and results, with the mode of the resolver and where parses and proposals are from.
         method: "reclip"; "ips", isolated proposal scoring alone ("ReCLIP w/o relations"); "ips-head", the same times
             the score of the head noun phrase; "cpt", proposals shaded in red (CPT-adapted); "gradcam"; "random".
-        clips: CLIP weights: files, folders or hub ids; their logits are summed.
+        clips: CLIP weights: files, folders, hub ids, or "clip-pocket", the one in the package; their logits are summed.
         kinds: of isolation; always "shade" for "cpt".
         aggregator: of the kinds' logits.
         sigma: of the blur in pixels.

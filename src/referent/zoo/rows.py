@@ -225,6 +225,17 @@ ROWS: Mapping[str, Row] = {
             system="reclip.yaml",
         ),
         Row(
+            name="reclip-pocket",
+            family="reclip",
+            takes=("phrase",),
+            abilities=("zero-shot", "always answers"),
+            parameters=4_778_899,
+            licence="Apache-2.0; its parser CC BY-SA 4.0",
+            origin="in the package, trained by this project",
+            card="src/referent/pocket/clip-pocket.md",
+            system="reclip-pocket.yaml",
+        ),
+        Row(
             name="reclip-rn50x16",
             family="reclip",
             takes=("phrase",),
