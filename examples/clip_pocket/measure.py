@@ -3,7 +3,8 @@
     python examples/clip_pocket/measure.py CROPS.jsonl VECTORS.safetensors --split held-out --out RESULT.json
 
 CROPS and VECTORS are those of train.py. "val" are things of names that training saw, "held-out" pictures of names of
-which it saw none. A thing is right when its own name is nearest, once among the names of its split, once among those of both.
+which it saw none. A thing is right when its own name is nearest, once among the names of its split, once among those
+of both.
 """
 
 from __future__ import annotations
@@ -57,7 +58,8 @@ def main() -> None:
     crops = splits[options.split]
     choices = {"own": crops.names, "both": set().union(*(each.names for each in splits.values()))}
     scores = {
-        name: {"names": len(names), **score(right_names(model, crops, sorted(names)))} for name, names in choices.items()
+        choice: {"names": len(names), **score(right_names(model, crops, sorted(names)))}
+        for choice, names in choices.items()
     }
     print(scores)
     content = {
