@@ -77,8 +77,7 @@ class MaskDecoder(nn.Module):
             maps: (N, width, h_i, w_i), coarse to fine; layer j reads map j modulo their number.
 
         Returns:
-            (N, 1 + layers, h, w) mask logits: of the bare query, then after each layer; the last is the answer. In
-            evaluation the answer alone, (N, 1, h, w).
+            (N, 1 + layers, h, w) mask logits: of the bare query, then after each layer; the last is the answer.
         """
         memories, places, shrunk = [], [], []
         for feature_map, level in zip(maps, self.levels, strict=True):
@@ -94,8 +93,7 @@ class MaskDecoder(nn.Module):
             keep = _under(kernels[-1].detach() @ shrunk[which])
             query = layer(query, self.query_place, memories[which], places[which], keep)
             kernels.append(self.kernel(self.norm(query)))
-        drawn = torch.cat(kernels if self.training else kernels[-1:], dim=1)
-        return (drawn @ mask_features.flatten(2)).unflatten(2, mask_features.shape[-2:])
+        return (torch.cat(kernels, dim=1) @ mask_features.flatten(2)).unflatten(2, mask_features.shape[-2:])
 
 
 def _under(mask: Tensor) -> Tensor:
