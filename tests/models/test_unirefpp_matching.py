@@ -1,10 +1,11 @@
 """UniRef++'s matching, boxes and losses on cases worked out by hand."""
 
+import itertools
 import math
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -37,6 +38,54 @@ def test_no_query_serves_two_objects_and_no_object_goes_without() -> None:
     match = sim_ota(torch.zeros(2, 1), boxes, objects(first, second))
     assert sorted(match.queries.tolist()) == [0, 1]
     assert sorted(match.objects.tolist()) == [0, 1]
+
+
+def plainly_matched(scores: Tensor, boxes: Tensor, labels: list[int], targets: Tensor) -> set[tuple[int, int]]:
+    """SimOTA's rules, one pair at a time."""
+    queries, count = len(boxes), len(labels)
+    cost, iou = torch.zeros(queries, count), torch.zeros(queries, count)
+    near = [False] * queries
+    for q, g in itertools.product(range(queries), range(count)):
+        found, generalised = overlaps(corners(boxes[q]), corners(targets[g]))
+        (x, y), (low_x, low_y, high_x, high_y) = boxes[q, :2].tolist(), corners(targets[g]).tolist()
+        in_box = low_x < x < high_x and low_y < y < high_y
+        in_centre = max(abs(x - float(targets[g, 0])), abs(y - float(targets[g, 1]))) < 2.5 / 32
+        near[q] |= in_box or in_centre
+        p = float(scores[q, labels[g]].sigmoid())
+        gain = 0.25 * (1 - p) ** 2 * -math.log(p + 1e-8) - 0.75 * p**2 * -math.log(1 - p + 1e-8)
+        cost[q, g] = gain - 3 * generalised + (0 if in_box and in_centre else 100)
+        iou[q, g] = found
+    for q in range(queries):
+        cost[q] += 0 if near[q] else 10_000
+    pairs = set()
+    for g in range(count):
+        wanted = max(1, int(iou[:, g].sort(descending=True).values[:10].sum()))
+        pairs |= {(q, g) for q in cost[:, g].argsort(stable=True)[:wanted].tolist()}
+    for q in range(queries):
+        several = [g for g in range(count) if (q, g) in pairs]
+        if len(several) > 1:
+            pairs -= {(q, g) for g in several}
+            pairs.add((q, int(cost[q].argmin())))
+    for g in range(count):
+        if not any(pair[1] == g for pair in pairs):
+            free = [q for q in range(queries) if not any(pair[0] == q for pair in pairs)]
+            pairs.add((min(free, key=lambda q: float(cost[q, g])), g))
+    return pairs
+
+
+@settings(max_examples=20)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 4))
+def test_several_objects_with_classes_are_matched_as_the_rules_say(seed: int, count: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    targets = torch.rand(count, 4, generator=generator) * 0.3 + 0.2
+    # Half of the boxes lie near some object.
+    boxes = torch.rand(16, 4, generator=generator) * 0.3 + 0.2
+    boxes[::2] = targets[torch.randint(0, count, (8,), generator=generator)] + boxes[::2] * 0.1
+    scores = torch.randn(16, 3, generator=generator)
+    labels = torch.randint(0, 3, (count,), generator=generator)
+    match = sim_ota(scores, boxes, Objects(labels, targets, None))
+    found = set(zip(match.queries.tolist(), match.objects.tolist(), strict=True))
+    assert found == plainly_matched(scores, boxes, labels.tolist(), targets)
 
 
 def test_where_there_is_no_object_nothing_is_matched() -> None:

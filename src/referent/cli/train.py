@@ -41,6 +41,7 @@ def train(
         return
     # A package updated during a long training must not break its validation.
     import referent.evaluation.class_tasks
+    import referent.evaluation.objects
     import referent.evaluation.run  # noqa: F401
     from referent.training.loop import train as run
 
@@ -57,15 +58,18 @@ def train(
 
 def scores(segmenter: Segmenter, dataset: Dataset) -> Mapping[str, float]:
     """The numbers of protocol `referent`, AUROC where some phrases are true of nothing, and those by class where class
-    names are asked."""
+    names are asked; of detection COCO's."""
     from referent.errors import DataError
     from referent.evaluation.class_tasks import evaluate_classes
+    from referent.evaluation.objects import evaluate_objects
     from referent.evaluation.run import evaluate
 
+    if any(sample.labels for sample in dataset.samples):
+        return evaluate_objects(segmenter, dataset)
     result = evaluate(segmenter, dataset, replicates=0)
     if result.failed:
         # A best checkpoint chosen on fewer pictures than another would be chosen by luck.
         raise DataError(f"{result.failed[0].picture}: left out of the validation: {result.failed[0].error}")
     numbers = {**result.scores["referent"].overall.numbers, "AUROC": result.auroc}
     of_phrases = {name: interval.value for name, interval in numbers.items() if interval.value is not None}
-    return {**of_phrases, **(evaluate_classes(segmenter, dataset).numbers() if dataset.classes else {})}
+    return {**of_phrases, **(evaluate_classes(segmenter, dataset, replicates=0).numbers() if dataset.classes else {})}

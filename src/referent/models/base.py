@@ -127,7 +127,7 @@ class Batch:
         sizes: (B, 2) int64, height and width of each picture, which begins at the top left of its row of `image` and
             has zeros around it; None where every picture fills its row. For models that take pictures of any size.
         boxes: what models that answer with boxes learn from; None for all others.
-        prepared: beside `boxes` without masks; None elsewhere.
+        prepared: in detection; None elsewhere.
         step: optimiser steps done before this batch, for losses that change as a training goes on.
         full_resolution: enlarge masks, and compare them in training, pixel by pixel, as the official UniRef++ does
             where it follows masks through videos; no other model reads it.

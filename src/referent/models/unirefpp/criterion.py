@@ -82,9 +82,10 @@ def dense_loss(logits: Tensor, target: Tensor) -> Tensor:
     """Cross-entropy of all pixels, and Dice of the references that are true of something; a mean over references.
 
     Args:
-        logits: (N, h, w) at stride 4.
+        logits: (N, h, w) at stride 8.
         target: (N, 1, H, W) in [0, 1].
     """
+    logits = F.interpolate(logits[:, None], scale_factor=2, mode="bilinear", align_corners=False)[:, 0]
     wanted = _on_grid(target[:, 0], logits.shape[-2], logits.shape[-1], full_resolution=False)
     losses = mask_losses(logits, wanted)
     there = wanted.flatten(1).amax(1) > 0
@@ -232,10 +233,11 @@ def _masks(answers: Answers, matches: list[list[Match]], head: MaskHead) -> list
 
 def _wanted(features: Tensor, objects: list[Objects], full_resolution: bool) -> list[Tensor]:
     """(G, ., .) for each reference; what lies around a picture is background, as in the official code."""
+    height, width = features.shape[-2:]
     found = []
     for own in objects:
         assert own.masks is not None
-        found.append(_on_grid(own.masks, *features.shape[-2:], full_resolution).to(features.dtype))
+        found.append(_on_grid(own.masks, height, width, full_resolution).to(features.dtype))
     return found
 
 
