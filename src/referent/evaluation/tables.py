@@ -14,7 +14,8 @@ in one table.
 
     <!-- table: protocols -->
 
-is the table of the rules of all protocols; `published counts` and `published sources` are those of the data sets.
+is the table of the rules of all protocols; `published counts` and `published sources` are those of the data sets;
+`video protocols`, `video counts` and `video sources` those of videos.
 """
 
 from __future__ import annotations
@@ -30,9 +31,12 @@ from pathlib import Path
 from typing import Any
 
 from referent.data.published import tables as published
+from referent.data.videos.sources import video_counts, video_sources
 from referent.errors import DataError, ReferentError
 from referent.evaluation.protocol_table import rules
 from referent.evaluation.protocols import PROTOCOLS
+from referent.evaluation.videos.protocol_table import video_rules
+from referent.evaluation.videos.protocols import VIDEO_PROTOCOLS
 from referent.files import atomic_write
 
 MARKER = re.compile(r"^<!-- table: (?P<options>.*?) -->\n(?P<body>.*?)^<!-- end table -->$", re.MULTILINE | re.DOTALL)
@@ -41,6 +45,9 @@ NAMED: Mapping[str, Callable[[], str]] = {
     "protocols": lambda: rules(PROTOCOLS.values()),
     "published counts": published.counts,
     "published sources": published.sources,
+    "video protocols": lambda: video_rules(VIDEO_PROTOCOLS.values()),
+    "video counts": video_counts,
+    "video sources": video_sources,
 }
 
 
