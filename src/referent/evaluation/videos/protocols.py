@@ -100,8 +100,8 @@ _LVOS = VideoProtocol(
     name="lvos",
     version=1,
     source="lvos-evaluation: J and F of every object from its first frame to its last, means over the objects of seen "
-    "and of unseen videos, G (there J&F) their mean; V: root of the mean squared distance of (J + F) / 2 from its mean, "
-    "its square rounded to four digits",
+    "and of unseen videos, G (there J&F) their mean; V: root of the mean squared distance of (J + F) / 2 from its "
+    "mean, its square rounded to four digits",
     headline=("G", "V"),
     numbers=("G", "J-seen", "J-unseen", "F-seen", "F-unseen", "V", *PLAIN),
     tasks=("semi-supervised",),
