@@ -24,6 +24,8 @@ class FusionConfig(BaseModel):
     Attributes:
         heads: their number.
         head_width: of each, or None for that of the features, so that the inner width is `heads` times theirs.
+        alike: queries and keys begin with the same projection, so that pixels read what looks like them before anything
+            is learnt.
         dropout: of the attention probabilities, in training.
         bfloat16: attend in bfloat16, as the authors' code does on the GPU; off, in the precision of the features.
     """
@@ -32,6 +34,7 @@ class FusionConfig(BaseModel):
 
     heads: int = Field(default=8, gt=0)
     head_width: int | None = Field(default=None, gt=0)
+    alike: bool = False
     dropout: float = Field(default=0.1, ge=0, lt=1)
     bfloat16: bool = False
 
@@ -69,6 +72,8 @@ class MaskEncoderConfig(BaseModel):
         width: channels of the first stage; each further stage has twice as many.
         gate_reduction: the fusers' channel gates have so many times fewer channels inside.
         inner: channels inside the fusers, or None for those of everything else.
+        direct: the mask's share of each place, times a learnt vector for each level, is added to what the fusers make:
+            where the target is need not be learnt.
     """
 
     model_config = _FROZEN
@@ -77,6 +82,7 @@ class MaskEncoderConfig(BaseModel):
     width: int = Field(default=64, gt=0)
     gate_reduction: int = Field(default=16, gt=0)
     inner: int | None = Field(default=None, gt=0)
+    direct: bool = False
 
 
 class UniRefConfig(BaseModel):
@@ -91,8 +97,8 @@ class UniRefConfig(BaseModel):
         fusion, detector: see there.
         distance_unit: pixels; distances from a query's centre enter its mask's network in this unit. With the released
             1 they drown the features until the network has learnt small weights.
-        dense: a further loss on what the mask features alone say, without queries; training then does not wait for the
-            queries to find their places.
+        dense: a further loss on what each pixel of the encoder's finest level says by itself, without queries; reading
+            references is then learnt before the queries have found their places.
         colours: in training on boxes alone.
         pooler: BERT's pooler is kept, frozen: the official checkpoints hold it and nothing reads it.
     """

@@ -69,6 +69,8 @@ class UniFusion(nn.Module):
         for projection in (self.query, self.key, self.value, self.out):
             nn.init.xavier_uniform_(projection.weight)
             nn.init.zeros_(projection.bias)
+        if config.alike:
+            self.key.load_state_dict(self.query.state_dict())
         nn.init.zeros_(self.modulation.weight)
         nn.init.zeros_(self.modulation.bias)
 

@@ -138,6 +138,7 @@ class MaskEncoder(MaskResNet):
         )
         taps = (*self.channels[1:], width)
         self.fusers = nn.ModuleList(Fuser(channels, width, config.gate_reduction, config.inner) for channels in taps)
+        self.marks = nn.Parameter(torch.randn(len(taps), width)) if config.direct else None
 
     def forward(self, image: Tensor, mask: Tensor, features: list[Tensor]) -> list[Tensor]:
         """Encode.
@@ -152,4 +153,10 @@ class MaskEncoder(MaskResNet):
         """
         _, *own = self.maps(image, mask)
         own.append(self.coarsest(own[-1]))
-        return [fuser(tap, level) for fuser, tap, level in zip(self.fusers, own, features, strict=True)]
+        values = [fuser(tap, level) for fuser, tap, level in zip(self.fusers, own, features, strict=True)]
+        if self.marks is None:
+            return values
+        return [
+            value + F.interpolate(mask, value.shape[-2:], mode="area") * mark[:, None, None]
+            for value, mark in zip(values, self.marks, strict=True)
+        ]

@@ -18,7 +18,7 @@ from referent.models.unirefpp.encoder import Encoder
 from referent.models.unirefpp.extent import Extent, extent_of
 from referent.models.unirefpp.fusion import ReferenceBundle, UniFusion
 from referent.models.unirefpp.mask_encoder import MaskEncoder
-from referent.models.unirefpp.mask_head import CHANNELS, STRIDE, MaskFeatures, MaskHead, finely
+from referent.models.unirefpp.mask_head import STRIDE, MaskFeatures, MaskHead, finely
 from referent.models.unirefpp.proposals import Proposals, Proposer, rows
 from referent.models.unirefpp.references import phrases_read, shared_out, stacked
 from referent.models.unirefpp.resizer import Resizer
@@ -61,7 +61,7 @@ class UniRef(SegmentationModel):
         self.mask_features = MaskFeatures(width, channels[0])
         self.mask_head = MaskHead(width, config.distance_unit)
         if config.dense:
-            self.dense = nn.Conv2d(CHANNELS, 1, 1)
+            self.dense = nn.Linear(width, 1)
         if config.pooler:
             self.pooler = nn.Linear(self.text_encoder.width, self.text_encoder.width).requires_grad_(False)
 
@@ -151,6 +151,8 @@ class UniRef(SegmentationModel):
         taps = {}
         if self.training:
             taps = self._answers(proposals, decoded, features, sizes)._asdict() | {"sizes": sizes}
+            if self.config.dense:
+                taps["dense"] = self.dense(_maps(memory, extent)[0].permute(0, 2, 3, 1))[..., 0]
         return Output(logits, scores.gather(1, chosen)[:, 0], taps)
 
     def detect(self, image: Tensor, sizes: Tensor | None = None) -> list[Found]:
@@ -192,10 +194,10 @@ class UniRef(SegmentationModel):
         """
         if (batch.target is None and batch.boxes is None) or not output.taps:
             raise ValueError("losses need batch.target or batch.boxes, and an output of the model in training mode")
-        answers = Answers(**{name: tap for name, tap in output.taps.items() if name != "sizes"})
+        answers = Answers(**{name: output.taps[name] for name in Answers._fields})
         losses = losses_of(batch, answers, output.taps["sizes"], self.mask_head, self.config)
         if self.config.dense:
-            seen = self.dense(answers.features)[:, 0]
+            seen = output.taps["dense"]
             losses["dense"] = seen.sum() * 0 if batch.target is None else dense_loss(seen, batch.target)
         return losses
 
