@@ -8,12 +8,15 @@ import torch
 from referent.models.base import Batch
 from referent.models.cris import CRIS
 from referent.models.etris import ETRIS
+from referent.models.magnet import MagNet, MagNetConfig
 from referent.models.unirefpp import UniRef
 from referent.training.optimiser import training_mode
 
 from .test_cris import TestCRIS as CRISCases
 from .test_etris import TestETRIS as ETRISCases
 from .test_etris import narrow
+from .test_magnet import TINY
+from .test_magnet import TestMagNet as MagNetCases
 from .test_unirefpp import BERT, PHRASES, awake, config, pictures
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
@@ -80,3 +83,23 @@ def test_an_economical_training_keeps_less_than_a_faithful_one_and_that_less_tha
         assert logits.requires_grad
         sizes.append(sum(kept.values()))
     assert sizes == sorted(set(sizes))
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_magnet_in_the_published_order_answers_the_same(training: bool) -> None:
+    from magnet_published import published  # type: ignore[import-not-found]
+
+    torch.manual_seed(0)
+    model = MagNet(MagNetConfig(**TINY, module="released", grounding="none")).eval()
+    image = MagNetCases().batch(2, 2).image[:1]
+    batch = Batch.paired(image, MagNetCases().batch(2, 2).tokens[:1])
+    twin = published(model)
+    if training:
+        torch.manual_seed(0)
+        first = twin.train()(batch).taps["masks"]
+        torch.manual_seed(0)
+        second = model.train()(batch).taps["masks"]
+        assert torch.allclose(first, second, atol=1e-4)
+        return
+    with torch.no_grad():
+        assert torch.allclose(twin(batch).logits, model(batch).logits, atol=1e-4)

@@ -136,7 +136,7 @@ class SwinBlock(nn.Module):
         rows, columns = padded.shape[1:3]
         if self.shift:
             padded = padded.roll((-self.shift, -self.shift), (1, 2))
-        windows = _cut(padded, self.window)
+        windows = cut(padded, self.window)
         attended = _join(self.attention(windows, relative, apart if self.shift else None), rows, columns, self.window)
         if self.shift:
             attended = attended.roll((self.shift, self.shift), (1, 2))
@@ -193,7 +193,7 @@ class SwinStage(nn.Module):
         """(B, C, H, W) -> (B, C', H', W')."""
         x = self.merge(feature_map.permute(0, 2, 3, 1))
         relative = relative_positions(self.window, x.device)
-        apart = _apart(x.shape[1], x.shape[2], self.window, self.shift, like=x)
+        apart = pixels_apart(x.shape[1], x.shape[2], self.window, self.shift, like=x)
         for block in self.blocks:
             x = block(x, relative, apart)
         return x.permute(0, 3, 1, 2)  # type: ignore[no-any-return]
@@ -233,17 +233,17 @@ def relative_positions(window: int, device: torch.device | None = None) -> Tenso
     return down * (2 * window - 1) + right
 
 
-def _apart(height: int, width: int, window: int, shift: int, like: Tensor) -> Tensor:
+def pixels_apart(height: int, width: int, window: int, shift: int, like: Tensor) -> Tensor:
     """(windows, 1, n, n): what is added between pixels of a window that come from different sides of a rolled map."""
     rows, columns = (torch.arange(side + -side % window, device=like.device) for side in (height, width))
     down, right = (
         (place >= len(place) - window).long() + (place >= len(place) - shift).long() for place in (rows, columns)
     )
-    regions = _cut((3 * down[:, None] + right)[None, :, :, None], window)[0, :, :, 0]
+    regions = cut((3 * down[:, None] + right)[None, :, :, None], window)[0, :, :, 0]
     return (regions[:, :, None] != regions[:, None, :]).to(like.dtype)[:, None] * _APART
 
 
-def _cut(x: Tensor, window: int) -> Tensor:
+def cut(x: Tensor, window: int) -> Tensor:
     """(B, H, W, C) -> (B, windows, n, C)."""
     batch, height, width, channels = x.shape
     x = x.reshape(batch, height // window, window, width // window, window, channels)
