@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from referent.data.actors import a2d, jhmdb
 from referent.data.checking import OnProblem, parse_json, read_text
 from referent.data.class_folders import read_class_folders
 from referent.data.class_names import class_names
@@ -81,6 +82,10 @@ def open_classes(
 def _open_file(
     path: Path, split: str | None, pictures: Path | None, on_problem: OnProblem, allow_missing: bool
 ) -> Dataset:
+    if (path / a2d.FILE).is_file():
+        return a2d.read_a2d(path, split, on_problem=on_problem)
+    if (path / jhmdb.FILE).is_file():
+        return jhmdb.read_jhmdb(path, split, on_problem=on_problem)
     if path.is_dir():
         raise DataError(
             f"{path}: expected a COCO or .jsonl file, or the folder of a published data set (with refs(...).p, "
