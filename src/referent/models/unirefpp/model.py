@@ -128,9 +128,14 @@ class UniRef(SegmentationModel):
 
     def _answered(self, sight: tuple[Tensor, ...], batch: Batch, phrases: ReferenceBundle | None) -> Output:
         """`answer`, its phrases read."""
-        finest, *levels, sizes, canvas = sight
-        sizes, finest = batch.per_reference(sizes), batch.per_reference(finest)
+        _, *levels, _, _ = sight
         levels = self._fused([batch.per_reference(level) for level in levels], phrases, self._examples(batch))
+        return self._drawn(sight, batch, levels)
+
+    def _drawn(self, sight: tuple[Tensor, ...], batch: Batch, levels: list[Tensor]) -> Output:
+        """`answer`, its references fused into the levels (N, C, ., .)."""
+        finest, *_, sizes, canvas = sight
+        sizes, finest = batch.per_reference(sizes), batch.per_reference(finest)
         height, width = finest.shape[-2] * STRIDE, finest.shape[-1] * STRIDE
         extent = extent_of(sizes, height, width, _shapes(levels))
         memory = self.encoder(levels, extent)
