@@ -143,4 +143,4 @@ def test_classes_of_too_few_pictures_are_named(classes):
     with pytest.raises(DataError, match="2 shots need 3 pictures of cow, found 1"):
         episodes(classes, 2, seed=0)
     left = classes.with_pictures(3)
-    assert left.notes == ("1 classes have fewer than 3 pictures and are left out: cow",)
+    assert left.notes == ("left out, of fewer than 3 pictures: cow",)

@@ -193,6 +193,8 @@ def test_what_is_wrong_in_class_folders_is_named_and_an_empty_mask_when_it_is_re
     (left,) = open_class_set(tmp_path, on_problem="skip").classes["cat"]
     with pytest.raises(DataError, match=r"3\.png: expected a mask of something, found an empty one"):
         left.mask()
+    with pytest.raises(DataError, match="pictures lie in such a folder itself"):
+        open_class_set(tmp_path, pictures=tmp_path)
     with pytest.raises(DataError, match="expected a folder a class"):
         open_class_set(tmp_path / "cat")
 

@@ -116,7 +116,7 @@ def test_the_result_names_every_episode_the_same_for_everybody_and_is_read_back(
     read = read_result(tmp_path / "result.json")
     assert read.few_shot.spreads == result.few_shot.spreads
     assert [one.id for one in read.source.open("val").samples] == [one.id for one in source.open("val").samples]
-    assert "1 classes have fewer than 3 pictures and are left out: cow" in read.scores["fss"].notes
+    assert "left out, of fewer than 3 pictures: cow" in read.scores["fss"].notes
 
 
 def test_a_class_is_named_beside_its_examples_where_that_is_asked(data):

@@ -85,6 +85,8 @@ def test_left_out_classes_are_not_asked_and_names_may_be_said(run, data, tiny_we
     assert json.loads(out.read_text())["few_shot"]["episodes"] == {
         "0": ["0 bus/1: example bus/2", "1 bus/2: example bus/1", "2 bus/3: example bus/1"]
     }
+    notes = json.loads(out.read_text())["scores"]["fss"]["notes"]
+    assert notes == ["each picture of a class is asked about once, by the first other ones"]
 
 
 @pytest.mark.usefixtures("zoo")

@@ -34,7 +34,7 @@ class ClassSet:
     whole: bool = False
 
     def with_pictures(self, count: int) -> ClassSet:
-        """The same without the classes of fewer than `count` pictures; a note names them.
+        """The same without the classes of fewer than `count` pictures; a note names some.
 
         Raises:
             DataError: nothing is left.
@@ -46,7 +46,7 @@ class ClassSet:
         if not left:
             most = max(map(len, self.classes.values()), default=0)
             raise DataError(f"{self.name}: expected classes of at least {count} pictures, found at most {most}")
-        note = f"{len(few)} classes have fewer than {count} pictures and are left out: {listed(few)}"
+        note = f"left out, of fewer than {count} pictures: {listed(few)}"
         return replace(self, classes=left, notes=(*self.notes, note))
 
 

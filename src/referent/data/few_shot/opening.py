@@ -41,6 +41,8 @@ def open_class_set(
         DataError: no such data, split or class, nothing left, or a list of all that is wrong.
     """
     if path.is_dir():
+        if pictures is not None:
+            raise DataError(f"{path}: pictures lie in such a folder itself; found {pictures} beside it")
         voc = find_voc(path)
         if voc is not None:
             found = read_voc(voc, split, min_area=min_area, on_problem=on_problem)

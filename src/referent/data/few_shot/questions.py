@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,10 @@ from referent.data.few_shot.opening import open_class_set
 from referent.data.sample import Dataset, Sample
 from referent.reference import Reference
 
+_LISTED: Mapping[Listing, str] = {
+    "every": "each picture of a class is asked about once, by examples that are drawn",
+    "first": "each picture of a class is asked about once, by the first other ones",
+}
 SEED = "seed"
 """The tag that tells the seed of an episode."""
 
@@ -61,17 +65,14 @@ class FewShot:
             on_problem=on_problem,
         ).with_pictures(self.shots + 1)
         name = f"{found.name}, {self.shots}-shot{' with names' if self.named else ''}"
-        left_out = (f"{len(found.problems)} left out as unusable",) if found.problems else ()
-        return Dataset(
-            name,
-            list(self._samples(found)),
-            found.problems,
-            classes=tuple(found.classes),
-            notes=(*found.notes, *left_out),
-        )
+        listing = self.listing or ("every" if found.whole else "drawn")
+        notes = [*found.notes, *([] if listing == "drawn" else [_LISTED[listing]])]
+        if found.problems:
+            notes.append(f"{len(found.problems)} unusable pictures or records are left out")
+        samples = list(self._samples(found, listing))
+        return Dataset(name, samples, found.problems, classes=tuple(found.classes), notes=tuple(notes))
 
-    def _samples(self, classes: ClassSet) -> Iterator[Sample]:
-        listing = self.listing or ("every" if classes.whole else "drawn")
+    def _samples(self, classes: ClassSet, listing: Listing) -> Iterator[Sample]:
         # One for all episodes that show it, so that a model's memory of it serves them all.
         shown: dict[str, ShownExample] = {}
         # "first" draws nothing: a second seed would ask the same again.
