@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from miniatures import SIZE, film, save_labels, write_davis, write_flat
 from PIL import Image
 
+from referent.data.scenes.writing import Settings, write_scenes
 from referent.data.videos.davis import read_davis
 from referent.data.videos.label_pictures import read_labels
 from referent.errors import DataError
@@ -144,3 +146,15 @@ def test_sequences_are_held_out_by_name(davis: Path) -> None:
     assert [video.name for video in found.only(["bear"]).videos] == ["bear"]
     with pytest.raises(DataError, match="no video 'cat'; there are: bear, dogs-2"):
         found.without(["cat"])
+
+
+def test_clips_of_made_scenes_are_read_with_what_is_said_of_them(tmp_path: Path) -> None:
+    for _ in write_scenes(tmp_path, Settings(pictures=0, clips=1, seed=5, size=48), Counter()):
+        pass
+    (video,) = read_davis(tmp_path / "clips", "train").videos
+    assert video.expressions
+    numbers = {item.number for item in video.objects}
+    assert {number for one in video.expressions for number in one.objects} <= numbers
+    for item in video.objects:
+        seen = [index for index in video.masks.annotated if item.number in video.masks.at(index).masks]
+        assert item.first == seen[0]

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from itertools import permutations
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -12,7 +9,6 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from referent.evaluation.videos.assignment import best_assignment
 from referent.evaluation.videos.measures import boundary, close_to, decay, outline, recall, region
 
 Mask = NDArray[np.bool_]
@@ -121,18 +117,3 @@ def test_decay_compares_the_first_quarter_with_the_last() -> None:
 def test_decay_is_right_beyond_256_frames() -> None:
     values = np.concatenate([np.ones(100), np.zeros(300)])
     assert decay(values) == pytest.approx(1.0, abs=0.02)
-
-
-@given(
-    st.integers(1, 4).flatmap(
-        lambda rows: st.integers(rows, 5).flatmap(
-            lambda columns: arrays(np.float64, (rows, columns), elements=st.integers(0, 12).map(lambda n: n / 12))
-        )
-    )
-)
-def test_no_other_assignment_has_a_greater_sum(scores: NDArray[np.float64]) -> None:
-    rows, columns = scores.shape
-    found = best_assignment(scores)
-    assert len(set(found)) == rows
-    best = max(sum(scores[row, one] for row, one in enumerate(way)) for way in permutations(range(columns), rows))
-    assert math.isclose(sum(scores[row, one] for row, one in enumerate(found)), best, abs_tol=1e-9)

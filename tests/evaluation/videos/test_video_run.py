@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,7 +15,7 @@ from small_videos import SIZE, StandingModel, square, write_video
 from referent.asking import AnySegmenter
 from referent.data.videos.davis import read_davis
 from referent.data.videos.label_pictures import read_labels, write_labels
-from referent.data.videos.video import VideoSet
+from referent.data.videos.video import Expression, VideoSet
 from referent.errors import DataError
 from referent.evaluation.videos.measures import boundary, region
 from referent.evaluation.videos.run import evaluate_videos, score_folder
@@ -140,7 +141,14 @@ def test_a_model_of_phrases_is_asked_for_the_name_of_the_sequence(tmp_path: Path
 
 def test_names_say_nothing_of_several_objects(videos: VideoSet) -> None:
     result = evaluated(StandingModel(), videos, given="both")
-    assert "has 2 objects and no phrases for them" in result.failed[0].error
+    assert "no phrase says which object 1, 2 of 2 is" in result.failed[0].error
+
+
+def test_expressions_about_objects_are_their_phrases(videos: VideoSet) -> None:
+    said = (Expression("0", "both", (1, 2)), Expression("1", "one", (1,)), Expression("2", "two", (2,)))
+    model = StandingModel()
+    evaluated(model, replace(videos, videos=[replace(videos.videos[0], expressions=said)]), given="both")
+    assert {number: str(one) for number, one in model.asked[0][0].items()} == {1: "one", 2: "two"}
 
 
 def test_the_result_file_says_everything(videos: VideoSet, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@
     Annotations_unsupervised/480p/...          of the unsupervised task of 2019: all objects that move into view
     ImageSets/2017/val.txt                     names of sequences; ImageSets/480p/val.txt of 2016 names frames
     meta.json                                  only of folders that say in which frames each object is seen
+    meta_expressions/val/meta_expressions.json    only of folders with expressions about the objects
 
 Of the test sets the first frame alone has masks.
 """
@@ -12,14 +13,17 @@ Of the test sets the first frame alone has masks.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from referent.data.checking import OnProblem, Problems, parse_json, read_text
+from referent.data.videos.expressions import FILE, as_numbers, read_expressions
+from referent.data.videos.expressions import FOLDER as EXPRESSIONS
 from referent.data.videos.frames import frames_in
 from referent.data.videos.label_pictures import VOID, read_labels
 from referent.data.videos.labelled import Labelled
-from referent.data.videos.video import Task, Video, VideoObject, VideoSet
+from referent.data.videos.video import Expression, Task, Video, VideoObject, VideoSet
 from referent.errors import DataError
 
 Year = Literal["2016", "2017"]
@@ -54,11 +58,12 @@ def read_davis(
     masks = _with_resolution(folder / (UNSUPERVISED if task == "unsupervised" else "Annotations"))
     names = _names(folder, split, year) if split is not None else _folders_in(pictures)
     single = (year or _year(folder, masks, names)) == "2016"
-    begins = _beginnings(folder / "meta.json")
+    begins, said = _beginnings(folder / "meta.json"), _expressions(folder, split)
     problems, videos = Problems(folder, on_problem), []
     for name in names:
         try:
-            videos.append(_video(name, pictures / name, masks / name, single, begins.get(name)))
+            video = _video(name, pictures / name, masks / name, single, begins.get(name))
+            videos.append(replace(video, expressions=() if single else said.get(name, ())))
         except DataError as error:
             problems.add(name, str(error))
     settled = problems.settle()
@@ -90,6 +95,16 @@ def _beginnings(path: Path) -> dict[str, dict[int, str]]:
     return {
         name: {int(number): entry["frames"][0] for number, entry in video["objects"].items() if entry.get("frames")}
         for name, video in videos.items()
+    }
+
+
+def _expressions(folder: Path, split: str | None) -> dict[str, tuple[Expression, ...]]:
+    """By sequence, where a file says so."""
+    files = (folder / EXPRESSIONS).glob(f"{split or '*'}/{FILE}")
+    return {
+        name: tuple(Expression(key, said.exp, as_numbers(said.obj_id)) for key, said in spoken.expressions.items())
+        for file in files
+        for name, spoken in read_expressions(file).items()
     }
 
 

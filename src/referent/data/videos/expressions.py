@@ -9,6 +9,8 @@ import msgspec
 from referent.data.published.json_files import read_json
 
 FILE = "meta_expressions.json"
+FOLDER = "meta_expressions"
+"""Of Ref-YouTube-VOS, with a folder for each split that holds `FILE`."""
 
 
 class Said(msgspec.Struct):

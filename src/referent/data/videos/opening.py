@@ -11,6 +11,7 @@ from pathlib import Path
 from referent.data.checking import OnProblem
 from referent.data.videos import davis, lvos, mevis, mose, ovis, ref_davis, ref_youtube_vos, youtube_vos
 from referent.data.videos.davis import UNSUPERVISED, Year, read_davis
+from referent.data.videos.expressions import FOLDER as EXPRESSIONS
 from referent.data.videos.lvos import read_lvos
 from referent.data.videos.mevis import read_mevis
 from referent.data.videos.mose import read_mose
@@ -94,7 +95,7 @@ def _family(folder: Path) -> str | None:
         return "ref-davis"
     if frames:
         return "davis"
-    if (folder / ref_youtube_vos.FOLDER).is_dir():
+    if (folder / EXPRESSIONS).is_dir():
         return "ref-youtube-vos"
     if mevis.splits(folder):
         return "mevis"

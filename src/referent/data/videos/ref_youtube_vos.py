@@ -13,15 +13,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from referent.data.checking import OnProblem
-from referent.data.videos.expressions import FILE, Spoken, as_numbers, read_expressions
+from referent.data.videos.expressions import FILE, FOLDER, Spoken, as_numbers, read_expressions
 from referent.data.videos.frames import SUFFIXES, size_of
 from referent.data.videos.label_pictures import LabelPictures
 from referent.data.videos.labelled import beginnings
 from referent.data.videos.splits import chosen_split, collected
 from referent.data.videos.video import Expression, Video, VideoSet
 from referent.errors import DataError
-
-FOLDER = "meta_expressions"
 
 
 def read_ref_youtube_vos(folder: Path, split: str | None = None, *, on_problem: OnProblem = "raise") -> VideoSet:

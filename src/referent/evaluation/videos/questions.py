@@ -101,12 +101,20 @@ def _of_expressions(video: Video, protocol: VideoProtocol) -> list[Question]:
 
 
 def _spoken(video: Video) -> dict[int, Reference]:
-    if len(video.objects) > 1 or not video.spoken_name:
+    """A phrase for each object: the first expression about it alone, or else the video's name."""
+    if len(video.objects) == 1 and not video.expressions and video.spoken_name:
+        return {video.objects[0].number: Reference(Phrase(video.spoken_name))}
+    said: dict[int, Reference] = {}
+    for expression in video.expressions:
+        if len(expression.objects) == 1:
+            said.setdefault(expression.objects[0], Reference(Phrase(expression.text)))
+    without = [str(item.number) for item in video.objects if item.number not in said]
+    if without:
         raise DataError(
-            f"video {video.name}: has {len(video.objects)} objects and no phrases for them; a name of a sequence says "
-            "which is meant where there is one object and the name is a word"
+            f"video {video.name}: no phrase says which object {', '.join(without)} of {len(video.objects)} is; the name "
+            "of a sequence does where it is a word and there is one object"
         )
-    return {video.objects[0].number: Reference(Phrase(video.spoken_name))}
+    return said
 
 
 def object_of(video: Video, number: int) -> VideoObject:

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from referent.data.videos.video import FrameTruth
-from referent.evaluation.videos.assignment import best_assignment
 from referent.evaluation.videos.measures import boundary, region
 from referent.evaluation.videos.protocols import Frames
+from referent.layers.assignment import assign
 
 Mask = NDArray[np.bool_]
 MOST_ANSWERS = 20
@@ -92,7 +92,7 @@ class Comparison:
         for row, target in enumerate(self._targets):
             for column, answer in enumerate(self._answers):
                 table[row, column] = self._column(target, answer).mean()
-        chosen = best_assignment(table)
+        chosen = assign(-table).tolist()
         return {
             target: self._answers[column] if column < len(self._answers) else None
             for target, column in zip(self._targets, chosen, strict=True)
