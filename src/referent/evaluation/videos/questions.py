@@ -111,8 +111,8 @@ def _spoken(video: Video) -> dict[int, Reference]:
     without = [str(item.number) for item in video.objects if item.number not in said]
     if without:
         raise DataError(
-            f"video {video.name}: no phrase says which object {', '.join(without)} of {len(video.objects)} is; the name "
-            "of a sequence does where it is a word and there is one object"
+            f"video {video.name}: no phrase says which object {', '.join(without)} of {len(video.objects)} is; the "
+            "name of a sequence does where it is a word and there is one object"
         )
     return said
 
