@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from referent.models.unirefpp.assignment import assign
+from referent.layers.assignment import assign
 from referent.models.unirefpp.boxes import corners, overlaps
 
 # Of SimOTA in the official code (the paper prints others).
