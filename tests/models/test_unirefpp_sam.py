@@ -169,6 +169,31 @@ def test_losses_are_those_worked_out_by_hand() -> None:
     assert float(losses["dice"]) == pytest.approx(1 - 0.001001 / 0.002001, abs=1e-6)
 
 
+def test_the_inference_form_answers_alike_in_passes_of_bounded_size() -> None:
+    model = tiny()
+    fast = model.for_inference()
+    tokens, picture = PHRASES.repeat(2, 1), torch.tensor([0, 1, 1, 0, 0, 1])
+    batch = Batch(pictures(2, 64, 50), tokens, picture, examples=examples_of([1, 4, 1]))
+    shapes: list[int] = []
+    fast.get_submodule("fusion").register_forward_hook(lambda _m, given, _r: shapes.append(len(given[0])))
+    with torch.no_grad():
+        assert torch.allclose(fast(batch).logits, model(batch).logits, atol=1e-4)
+    assert shapes == [4, 2]
+    assert fast.get_submodule("sam") is model.sam
+    with pytest.raises(NotImplementedError, match="cannot train"):
+        fast.losses(batch, fast(batch))
+
+
+def test_the_inference_form_in_bfloat16_answers_in_float32_and_nearly_alike() -> None:
+    model = tiny()
+    batch = Batch(pictures(1), PHRASES, torch.zeros(3).long(), examples=examples_of([1]))
+    with torch.no_grad():
+        exact, rounded = model(batch).logits, model.for_inference(torch.bfloat16)(batch).logits
+    assert rounded.dtype == torch.float32
+    assert not torch.equal(rounded, exact)
+    assert float((rounded - exact).abs().mean()) < 0.1 * float(exact.std())
+
+
 class TestOfficialCheckpoints:
     def checkpoint(self) -> dict[str, Tensor]:
         return to_official(tiny().state_dict(), CONFIG)

@@ -1,9 +1,9 @@
 """UniFusion for answering on a CPU: phrases, which have few keys, are taken into its projections.
 
 A pixel's score of a key is bilinear in both, so what the query projection makes of all pixels need not be computed: the
-keys are taken back through it, and so are the values through the last projection. With K keys and C channels this
-replaces 2 C^2 products for each pixel and head by 2 K C, a saving while K is below C; examples, whose keys are pixels,
-have more and go the plain way.
+keys are taken back through it, and so are the values through the last projection. With K keys, C channels and D a head
+this replaces C D + K D products, twice for each pixel and head, by K C. Examples, whose keys are pixels, have so many
+that their scores could not be held at once; they go the plain way.
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ class FastFusion(nn.Module):
     def __init__(self, fusion: UniFusion, dtype: torch.dtype) -> None:
         super().__init__()
         self.dtype, self.heads = dtype, fusion.heads
-        width = fusion.query.in_features
+        width, inner = fusion.query.in_features, fusion.query.out_features // fusion.heads
+        # So many keys are still few.
+        self.few = min(width, width * inner // max(1, width - inner))
         self.feature_norm, self.key_norm = (
             Norm(norm, torch.float32) for norm in (fusion.feature_norm, fusion.key_norm)
         )
@@ -56,7 +58,7 @@ class FastFusion(nn.Module):
             keep = reference.keep | ~given  # a softmax over nothing is undefined
             shift, scale, gate = self.modulation(F.silu(reference.pooled)).mul(given).chunk(3, dim=-1)
             factor, constant = gate * (1 + scale), gate * shift
-            read = self._read_few if reference.keys.shape[1] < features.shape[1] else self._read_many
+            read = self._read_few if reference.keys.shape[1] <= self.few else self._read_many
             fused = read(fused, normed, reference, keep, factor) + (constant + factor * self.out_bias)[:, None]
         return map_of(fused, *features.shape[-2:])
 

@@ -13,8 +13,6 @@ all at once.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import torch
 from torch import Tensor, nn
 
@@ -23,13 +21,13 @@ from referent.encoders.resnet import ResNet
 from referent.encoders.resnet_inference import FastFrozenResNet
 from referent.encoders.swin import Swin
 from referent.layers.packed_copy import packed_copy
-from referent.models.base import Batch, Examples, Output, Studied
+from referent.models.base import Batch, Output
 from referent.models.inference import InferenceForm
 from referent.models.unirefpp.detector_inference import fast_encoder
-from referent.models.unirefpp.fusion import ReferenceBundle
 from referent.models.unirefpp.fusion_inference import FastFusion
 from referent.models.unirefpp.mask_inference import FastMaskFeatures, fast_mask_encoder
 from referent.models.unirefpp.model import UniRef
+from referent.models.unirefpp.passes import passes
 
 # Pixels of all levels of all references that are answered together: with more, their maps leave the caches, and one
 # reference on a large picture (800 x 1333: 22,323) has more than enough to do.
@@ -64,6 +62,7 @@ class UniRefInference(InferenceForm, UniRef):
             if "example" in self.reference_kinds:
                 self.mask_encoder = fast_mask_encoder(model.mask_encoder, sides[0], dtype)
             if model.config.refers and not model.config.fusion.bfloat16:  # which rounds where the authors' code does
+                assert isinstance(model.fusion, UniFusion)
                 self.fusion = FastFusion(model.fusion, dtype)  # type: ignore[assignment]
             self.encoder = fast_encoder(model.encoder, dtype)
             self.proposer = packed_copy(model.proposer, 1, dtype)
@@ -94,13 +93,11 @@ class UniRefInference(InferenceForm, UniRef):
     def answer(self, sight: tuple[Tensor, ...], batch: Batch) -> Output:
         """See `UniRef.answer`."""
         pixels = sum(level.shape[-2] * level.shape[-1] for level in sight[1:5])
-        step = max(1, _PIXELS_TOGETHER // pixels)
-        phrases = self._phrases(batch.tokens)
-        outputs = []
-        for first in range(0, len(batch.picture), step):
-            some = slice(first, first + step)
-            own = None if phrases is None else ReferenceBundle(*(part[some] for part in phrases))
-            outputs.append(self._answered(sight, _part(batch, some), own))
+        together = max(1, _PIXELS_TOGETHER // pixels)
+        outputs = [
+            self._answered(sight, some, phrases)
+            for some, phrases in passes(batch, self._phrases(batch.tokens), together)
+        ]
         presence = [output.presence for output in outputs if output.presence is not None]
         return Output(torch.cat([output.logits for output in outputs]), torch.cat(presence))
 
@@ -109,23 +106,3 @@ def _image_encoder(encoder: ImageEncoder, size: int, dtype: torch.dtype) -> Imag
     if isinstance(encoder, ResNet):
         return FastFrozenResNet(encoder, size, dtype)
     return packed_copy(encoder, 1, dtype) if isinstance(encoder, Swin) else encoder.eval()
-
-
-def _part(batch: Batch, some: slice) -> Batch:
-    """Neighbouring references of a batch, with their examples."""
-    return replace(
-        batch, tokens=batch.tokens[some], picture=batch.picture[some], examples=_examples_of(batch.examples, some)
-    )
-
-
-def _examples_of(examples: Examples | Studied | None, some: slice) -> Examples | Studied | None:
-    if examples is None:
-        return None
-    rows = ((examples.reference >= some.start) & (examples.reference < some.stop)).nonzero()[:, 0]
-    reference = examples.reference[rows] - some.start
-    if not len(rows):
-        return None
-    if isinstance(examples, Studied):
-        return Studied(tuple(examples.features[row] for row in rows.tolist()), reference)
-    sizes = None if examples.sizes is None else examples.sizes[rows]
-    return Examples(examples.image[rows], examples.mask[rows], reference, sizes)

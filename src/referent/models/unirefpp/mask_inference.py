@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -11,8 +11,10 @@ from torch.nn import functional as F
 
 from referent.layers.fast import conv_of_any_size, folded
 from referent.layers.packed_copy import PackedLayer, packed_copy
-from referent.models.unirefpp.mask_encoder import BasicBlock, MaskEncoder
+from referent.models.unirefpp.mask_encoder import BasicBlock, MaskResNet
 from referent.models.unirefpp.mask_head import MaskFeatures
+
+Encoder = TypeVar("Encoder", bound=MaskResNet)
 
 
 class FastMaskFeatures(nn.Module):
@@ -51,8 +53,8 @@ class FastMaskFeatures(nn.Module):
         return x.to(self.dtype).contiguous(memory_format=torch.channels_last)
 
 
-def fast_mask_encoder(encoder: MaskEncoder, side: int, dtype: torch.dtype) -> MaskEncoder:
-    """A copy that answers as `encoder` does and cannot train; `side` is that of its finest maps, at stride 8."""
+def fast_mask_encoder(encoder: Encoder, side: int, dtype: torch.dtype) -> Encoder:
+    """A copy that answers as `encoder` does and cannot train; `side` is that of the finest map that it gives."""
     twin = copy.deepcopy(encoder)
     twin.stem, twin.stem_norm = _merged(twin.stem, twin.stem_norm), nn.Identity()  # type: ignore[assignment]
     for block in [block for block in twin.modules() if isinstance(block, BasicBlock)]:

@@ -61,6 +61,7 @@ class Sam(nn.Module):
                 },
             )
         )
+        self.config = config
         self.side, self.pixels = config.side, config.side // PATCH
         self.image_encoder: nn.Module = whole.vision_encoder.requires_grad_(False)
         # These two are asked for parts that torch's type does not know.

@@ -67,10 +67,13 @@ class UniRefSam(SegmentationModel):
 
     def answer(self, sight: tuple[Tensor, ...], batch: Batch) -> Output:
         """Mask logits of N references, (N, 1, H, W) at the picture's size."""
+        return self._answered(sight, batch, self._phrases(batch.tokens))
+
+    def _answered(self, sight: tuple[Tensor, ...], batch: Batch, phrases: ReferenceBundle | None) -> Output:
+        """`answer`, its phrases read."""
         embedding, canvas = sight
         pixels = batch.per_reference(embedding)
-        phrases, examples = phrases_read(batch.tokens, self.text_encoder, self.resizer), self._examples(batch)
-        given = [reference for reference in (phrases, examples) if reference is not None]
+        given = [reference for reference in (phrases, self._examples(batch)) if reference is not None]
         logits = self.sam.masks(self.fusion(pixels, *given), _prompt(given, pixels))
         logits = F.interpolate(logits, (self.sam.side, self.sam.side), mode="bilinear", align_corners=False)
         return Output(logits[..., : canvas.shape[-2], : canvas.shape[-1]])
@@ -82,6 +85,15 @@ class UniRefSam(SegmentationModel):
             ValueError: the batch has no target.
         """
         return mask_losses(output.logits, batch.target)
+
+    def for_inference(self, dtype: torch.dtype = torch.float32, size: int = 416) -> SegmentationModel:
+        """See `SegmentationModel.for_inference` and `inference.py`; `size` is not needed: SAM has one."""
+        from referent.models.unirefpp.sam.inference import UniRefSamInference  # which needs this module
+
+        return UniRefSamInference(self, dtype)
+
+    def _phrases(self, tokens: Tensor) -> ReferenceBundle | None:
+        return phrases_read(tokens, self.text_encoder, self.resizer)
 
     def _examples(self, batch: Batch) -> ReferenceBundle | None:
         examples = batch.examples
