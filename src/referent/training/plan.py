@@ -181,16 +181,16 @@ def _check_objects(model: SegmentationModel, data: Data, sources: Sequence[Seque
     for source, items in zip(data.train, sources, strict=True):
         if source.task != "objects":
             continue
-        scenes = [item for item in items if isinstance(item, AllObjects)]
-        if masked.setdefault(source.turns, scenes[0].masked) != scenes[0].masked:
+        scene = items[0]
+        assert isinstance(scene, AllObjects)
+        if masked.setdefault(source.turns, scene.masked) != scene.masked:
             raise RecipeError(
                 f"data.train: {source.path}: give it a `turn` of its own; others of task objects "
-                + ("have no masks" if scenes[0].masked else "have masks")
+                + ("have no masks" if scene.masked else "have masks")
             )
-        classes = {scene.classes for scene in scenes}
-        if classes - {model.classes} and model.classes != 1:
+        if model.classes not in (1, scene.classes):
             raise RecipeError(
-                f"data.train: {source.path}: objects of {classes.pop()} classes, and the model "
+                f"data.train: {source.path}: objects of {scene.classes} classes, and the model "
                 + (f"detects {model.classes}" if model.classes else "detects nothing that it is not asked for")
             )
 
