@@ -17,7 +17,7 @@ from .test_etris import TestETRIS as ETRISCases
 from .test_etris import narrow
 from .test_magnet import TINY
 from .test_magnet import TestMagNet as MagNetCases
-from .test_unirefpp import BERT, PHRASES, awake, config, pictures
+from .test_unirefpp import BERT, MASK_ENCODER, PHRASES, awake, config, pictures
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
@@ -44,6 +44,24 @@ def test_cris_in_the_published_order_answers_the_same() -> None:
     model, batch = CRIS(config.model_copy(update={"text": words})).eval(), CRISCases().batch(2, 3)
     with torch.no_grad():
         assert torch.allclose(published(model)(batch).logits, model(batch).logits, atol=1e-4)
+
+
+def test_unirefpp_follows_objects_by_the_published_procedure_with_the_same_answers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import video_speed  # type: ignore[import-not-found]
+
+    monkeypatch.setattr(video_speed, "SIZE", (80, 90))
+    model = awake(UniRef(config(text=BERT.model_copy(update={"context": 77}), mask_encoder=MASK_ENCODER)))
+    runs = video_speed.Published(model, 3), video_speed.Ours(model, 3)
+    with torch.inference_mode():
+        first, *others = pictures(3, 80, 90)
+        for run in runs:
+            run.first(first)
+        for image in others:
+            found = [run.next(image) for run in runs]
+        assert torch.allclose(*found, atol=1e-5)
+    assert found[0].std() > 1e-3
 
 
 def test_unirefpp_in_the_published_order_answers_the_same() -> None:

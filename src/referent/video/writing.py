@@ -37,16 +37,16 @@ class VideoWriter:
         VideoError: the file cannot be written.
     """
 
-    def __init__(self, path: Path, rate: Fraction) -> None:
+    def __init__(self, path: str | Path, rate: float | Fraction) -> None:
         import av
 
-        self._path, self._rate = path, rate
+        self._path, self._rate = Path(path), Fraction(rate)
         self._stream: VideoStream | None = None
         self._last = -1
         # In fragments, each with its own index: a file whose end was never written is playable up to there.
         options = {"movflags": "frag_keyframe+empty_moov+default_base_moof", "flush_packets": "1"}
         try:
-            self._container = av.open(str(path), "w", format="mp4", options=options)
+            self._container = av.open(str(self._path), "w", format="mp4", options=options)
         except OSError as error:
             raise self._given_up(error) from error
 
