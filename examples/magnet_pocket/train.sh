@@ -7,6 +7,6 @@ export MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=8000000000 MALLOC_TOP_PAD_=2684
 
 python "$here/vocabulary.py" work/text_vectors.safetensors work/magnet_vocabulary.txt --phrases work/*/phrases.json
 python "$here/../cris_pocket/pretrain_text.py" work/text_vectors.safetensors work/magnet_text.safetensors \
-    --pieces work/magnet_vocabulary.txt --steps 800
+    --pieces work/magnet_vocabulary.txt --steps 600 --batch 64
 referent train magnet-pocket
 referent convert runs/magnet-pocket/final.safetensors src/referent/pocket/magnet-pocket.safetensors --dtype fp16

@@ -126,3 +126,15 @@ def test_the_verb_writes_and_prints_the_table(file: Path, tmp_path: Path, monkey
     assert result.exit_code == 0, result.output
     assert (out / "table.md").read_text() in result.output
     assert [line.split(" | ")[0] for line in (out / "table.md").read_text().splitlines()[2:]] == ["| plain", "| slow"]
+
+
+def test_with_seeds_every_row_is_trained_with_each_and_shown_with_an_interval(file: Path, tmp_path: Path) -> None:
+    rows = Table(rows=[Row(name="plain"), Row(name="slow", set={"optimiser.lr": 0.001})], seeds=[3, 5, 7])
+    made = recipes(str(file), rows, [], tmp_path / "table")
+    assert [item.seed for item in made] == [3, 3, 5, 5, 7, 7]
+    assert made[2].output == tmp_path / "table" / "plain-seed-5"
+    assert [item.optimiser.lr for item in made[:2]] == [0.01, 0.001]
+    lines = [Line("plain", {}, 9, 9, {"set": {"mIoU": value}}, seed) for seed, value in ((3, 0.4), (5, 0.5), (7, 0.6))]
+    # 4.303 * 10 / sqrt(3)
+    assert markdown(lines, ["mIoU"]).splitlines()[-1] == "| plain | 9 | 9 | 50.0 ± 24.8 |"
+    assert markdown(lines[:1], ["mIoU"]).splitlines()[-1] == "| plain | 9 | 9 | 40.0 |"

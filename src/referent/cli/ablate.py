@@ -22,7 +22,7 @@ def ablate(
     ),
     numbers: Annotated[str, typer.Option(help="Numbers of the validation to show, with commas.")] = "mIoU,oIoU",
 ) -> None:
-    """Train a recipe once a row of TABLE, score every row, and print the table.
+    """Train a recipe once a row of TABLE and seed, score every row, and print the table.
 
     All rows are checked before the first is trained. Rows that are done are not trained again: the same command goes
     on where it stopped, also inside a row. The table is written to OUT/table.md.
@@ -33,10 +33,11 @@ def ablate(
     read = load_table(table)
     shown = [name.strip() for name in numbers.split(",") if name.strip()]
     lines = []
-    for row, settings in zip(read.rows, recipes(recipe, read, overrides or [], out), strict=True):
+    for row, settings in zip(read.trainings, recipes(recipe, read, overrides or [], out), strict=True):
         line = run_row(row, settings, scores)
         if line is None:
-            typer.echo(f"stopped in row {row.name!r}; the same command goes on", err=True)
+            seed = "" if row.seed is None else f", seed {row.seed}"
+            typer.echo(f"stopped in row {row.name!r}{seed}; the same command goes on", err=True)
             raise typer.Exit(INTERRUPTED)
         lines.append(line)
         atomic_write(out / "table.md", markdown(lines, shown) + "\n")

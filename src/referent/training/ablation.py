@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,8 @@ from referent.training.recipe import Recipe, load_recipe
 from referent.training.validation import Evaluate
 
 LINE = "row.json"
+# Student's t for 95 %, by degrees of freedom from 1 on.
+_T = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
 
 
 class Row(Part):
@@ -35,25 +38,45 @@ class Row(Part):
     Attributes:
         name: as it stands in the table.
         set: settings laid over the recipe, by dotted key.
+        seed: of this training, or None for the recipe's own.
     """
 
     name: str = Field(min_length=1)
     set: dict[str, Any] = Field(default_factory=dict)
+    seed: int | None = Field(default=None, ge=0)
 
     @property
     def folder(self) -> str:
         """Name of the row's output folder."""
-        return re.sub(r"\W+", "-", self.name.lower()).strip("-") or "row"
+        name = re.sub(r"\W+", "-", self.name.lower()).strip("-") or "row"
+        return name if self.seed is None else f"{name}-seed-{self.seed}"
 
 
 class Table(Part):
     """What is compared.
 
     Attributes:
-        rows: trainings, in order.
+        rows: what is trained, in order.
+        seeds: every row is trained once with each of them, and the table then holds means and their intervals; none
+            for once with the recipe's own.
     """
 
     rows: list[Row] = Field(min_length=1)
+    seeds: list[int] = Field(default_factory=list, max_length=len(_T) + 1)
+
+    @property
+    def trainings(self) -> list[Row]:
+        """All rows with the first seed, then all with the next."""
+        if not self.seeds:
+            return self.rows
+        return [row.model_copy(update={"seed": seed}) for seed in self.seeds for row in self.rows]
+
+    @field_validator("seeds")
+    @classmethod
+    def _seeds_differ(cls, seeds: list[int]) -> list[int]:
+        if len(set(seeds)) < len(seeds):
+            raise ValueError(f"seeds must differ, found {seeds}")
+        return seeds
 
     @field_validator("rows")
     @classmethod
@@ -74,6 +97,7 @@ class Line:
         set: its settings.
         parameters, trained: of the model, and how many of them moved.
         scores: of the last validation, by data set and name.
+        seed: of the training, where the table says one.
     """
 
     name: str
@@ -81,6 +105,7 @@ class Line:
     parameters: int
     trained: int
     scores: Mapping[str, Mapping[str, float]]
+    seed: int | None = None
 
 
 def load_table(path: Path) -> Table:
@@ -100,7 +125,7 @@ def load_table(path: Path) -> Table:
 
 
 def recipes(source: str, table: Table, overrides: Sequence[str], folder: Path) -> list[Recipe]:
-    """The recipe of every row, all of them checked before the first is trained.
+    """The recipe of each of `table.trainings`, all of them checked before the first is trained.
 
     Args:
         source: the recipe that all rows share.
@@ -112,8 +137,9 @@ def recipes(source: str, table: Table, overrides: Sequence[str], folder: Path) -
         RecipeError: a row's settings do not fit, or there is nothing to validate on.
     """
     made = []
-    for row in table.rows:
+    for row in table.trainings:
         settings = [f"{key}={json.dumps(value)}" for key, value in row.set.items()]
+        settings += [] if row.seed is None else [f"seed={row.seed}"]
         try:
             recipe = load_recipe(source, [*overrides, *settings, f"output={json.dumps(str(folder / row.folder))}"])
             if not recipe.data.val:
@@ -147,21 +173,36 @@ def run_row(row: Row, recipe: Recipe, evaluate: Evaluate, console: Console | Non
     if outcome.interrupted:
         return None
     parameters, trained = _sizes(recipe)
-    line = Line(row.name, row.set, parameters, trained, _last_scores(recipe.output / LOG))
+    line = Line(row.name, row.set, parameters, trained, _last_scores(recipe.output / LOG), row.seed)
     atomic_write(path, json.dumps({**vars(line), "recipe": recipe.plain()}, indent=1))
     return line
 
 
 def markdown(lines: Sequence[Line], numbers: Sequence[str]) -> str:
-    """The lines as a Markdown table: parameters, and for each data set the asked `numbers` in percent."""
+    """The lines as a Markdown table: parameters, and for each data set the asked `numbers` in percent.
+
+    Lines of one name, which differ in their seed, are one row: the mean, and half the width of its 95 % interval.
+    """
     sets = list(dict.fromkeys(name for line in lines for name in line.scores))
     titles = [f"{number} {name}" if len(sets) > 1 else number for name in sets for number in numbers]
     table = [["", "trained parameters", "all parameters", *titles], ["---", *["--:"] * (2 + len(titles))]]
-    for line in lines:
-        cells = [line.scores.get(name, {}).get(number) for name in sets for number in numbers]
-        shown = ["-" if cell is None else f"{100 * cell:.1f}" for cell in cells]
-        table.append([line.name, f"{line.trained:,}", f"{line.parameters:,}", *shown])
+    for title in dict.fromkeys(line.name for line in lines):
+        same = [line for line in lines if line.name == title]
+        cells = [[line.scores.get(name, {}).get(number) for line in same] for name in sets for number in numbers]
+        shown = [_mean([value for value in values if value is not None]) for values in cells]
+        table.append([title, f"{same[0].trained:,}", f"{same[0].parameters:,}", *shown])
     return "\n".join(f"| {' | '.join(cells)} |" for cells in table)
+
+
+def _mean(values: Sequence[float]) -> str:
+    """In percent; "-" for none, and with several the half width of the interval of Student's t."""
+    if not values:
+        return "-"
+    mean = f"{100 * statistics.mean(values):.1f}"
+    if len(values) == 1:
+        return mean
+    error = statistics.stdev(values) / len(values) ** 0.5
+    return f"{mean} ± {100 * _T[len(values) - 2] * error:.1f}"
 
 
 def _sizes(recipe: Recipe) -> tuple[int, int]:
