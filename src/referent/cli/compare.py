@@ -37,20 +37,30 @@ def compare(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
-    """Compare results phrase by phrase: differences with 95 % intervals, overall and by kind of phrase."""
+    """Compare results phrase by phrase: differences with 95 % intervals, overall and by kind of phrase.
+
+    Results on videos are compared video by video.
+    """
     from rich.console import Console
 
+    from referent.cli.compare_videos import compare_videos
     from referent.cli.difference_tables import show
+    from referent.errors import DataError
     from referent.evaluation.difference_plot import draw_differences
     from referent.evaluation.differences import differences
     from referent.evaluation.pairing import open_saved
     from referent.evaluation.plots import check_drawable
+    from referent.evaluation.videos.differences import is_of_videos
     from referent.files import atomic_write
 
     check_writable((out, draw))
     if draw is not None:
         check_drawable(draw)
     names = [name.strip() for value in protocol or [] for name in value.split(",") if name.strip()]
+    if any(map(is_of_videos, results)):
+        if number or draw:
+            raise DataError("results on videos: leave out --number and --draw")
+        return compare_videos(results, names, out, as_json)
     found = differences(open_saved(results), names, command=shlex.join(["referent", *sys.argv[1:]]))
     _check_number(found, number)
     if out is not None:

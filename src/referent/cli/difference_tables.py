@@ -52,33 +52,35 @@ def _show_part(console: Console, part: Part, number: str | None) -> None:
 
 
 def _overall(title: str, names: Sequence[str], group: Group) -> Table:
-    table = Table(f"% ({title})", *_columns(names), box=SIMPLE_HEAD)
+    table = Table(f"% ({title})", *columns(names), box=SIMPLE_HEAD)
     for number, paired in group.numbers.items():
         if any(one.value is not None for one in paired.values):
-            table.add_row(number, *_cells(paired))
+            table.add_row(number, *cells(paired))
     return table
 
 
 def _by_group(title: str, number: str, names: Sequence[str], groups: Sequence[Group]) -> Table:
-    table = Table(Column(title, no_wrap=True), "n", *_columns(names), box=SIMPLE_HEAD)
+    table = Table(Column(title, no_wrap=True), "n", *columns(names), box=SIMPLE_HEAD)
     before = ""
     for group in groups[1:]:
         if group.by != before:
             table.add_section()
         label = f"{group.by}: {group.name}"
-        table.add_row(escape(label), str(group.phrases), *_cells(group.numbers[number]))
+        table.add_row(escape(label), str(group.phrases), *cells(group.numbers[number]))
         before = group.by
     return table
 
 
-def _columns(names: Sequence[str]) -> list[Column]:
+def columns(names: Sequence[str]) -> list[Column]:
+    """One for the first result, two for each further one: its number, and the difference to the first."""
     first, *others = map(escape, names)
     # A difference in two lines is hard to read; its title is not.
     pairs = ((Column(name, overflow="fold"), Column(f"{name}\n- {first}", no_wrap=True)) for name in others)
     return [Column(first, overflow="fold"), *(column for pair in pairs for column in pair)]
 
 
-def _cells(paired: Paired) -> Iterator[str]:
+def cells(paired: Paired) -> Iterator[str]:
+    """What stands in these columns, in percent; differences with their intervals."""
     first, *others = paired.values
     yield _percent(first)
     for value, difference in zip(others, paired.differences, strict=True):

@@ -62,6 +62,8 @@ def read_result(path: Path) -> Result:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
     except ValueError as error:
         raise DataError(f"{path}: expected a result written by `referent evaluate --out`, found no JSON") from error
+    if isinstance(content, dict) and "video_format" in content:
+        raise DataError(f"{path}: a result on videos; `referent compare` takes it beside others on videos")
     if not isinstance(content, dict) or "scores" not in content:
         raise DataError(f"{path}: expected a result written by `referent evaluate --out`")
     if content.get("format") != FORMAT:

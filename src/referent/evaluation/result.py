@@ -183,11 +183,12 @@ class Result:
             OSError: the folder is missing, not writable or full.
         """
         path = Path(path)
-        content = self.at(lambda file: _relative(file, path.parent)).to_json()
+        content = self.at(lambda file: relative(file, path.parent)).to_json()
         atomic_write(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
-def _relative(path: str, folder: Path) -> str:
+def relative(path: str, folder: Path) -> str:
+    """A path as seen from a folder."""
     try:
         return Path(os.path.relpath(path, folder)).as_posix()
     except ValueError:  # On another drive there is no way from one to the other.

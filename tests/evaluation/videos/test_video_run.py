@@ -17,6 +17,7 @@ from referent.data.videos.davis import read_davis
 from referent.data.videos.label_pictures import read_labels, write_labels
 from referent.data.videos.video import Expression, VideoSet
 from referent.errors import DataError
+from referent.evaluation.videos.differences import video_differences
 from referent.evaluation.videos.measures import boundary, region
 from referent.evaluation.videos.run import evaluate_videos, score_folder
 from referent.segmenter import Segmenter
@@ -162,6 +163,36 @@ def test_the_result_file_says_everything(videos: VideoSet, tmp_path: Path) -> No
     assert content["scores"]["davis"]["protocol"]["version"] == 1
     assert content["scores"]["davis"]["sequences"]["still"]["numbers"]["J"]["value"] == 1.0
     assert {"weights_sha256", "machine", "versions", "command", "seconds", "bootstrap", "split"} <= content.keys()
+
+
+def test_results_are_compared_video_by_video(videos: VideoSet, tmp_path: Path, run: Any) -> None:
+    class Late(StandingModel):
+        """Answers with nothing: whatever it is shown, it forgets at once."""
+
+        name = "forgetful"
+
+        def track(self, objects: dict[int, Any], **settings: Any) -> Any:
+            tracker = super().track(objects, **settings)
+            tracker.step = lambda frame, masks: {}  # type: ignore[method-assign]
+            return tracker
+
+    for model in (StandingModel(), Late()):
+        result = evaluated(model, videos, save=tmp_path / model.name)
+        result.save(tmp_path / f"{model.name}.json")
+    paths = [tmp_path / "standing.json", tmp_path / "forgetful.json"]
+    found = video_differences(paths)
+    paired = found.protocols["davis"].numbers["J"]
+    assert paired.values[1].value == 0.0
+    assert paired.differences[0].value == pytest.approx(-paired.values[0].value)
+    assert found.settings["model"] == ("standing", "forgetful")
+    assert found.protocols["davis"].sequences["still"] == (1.0, 0.0)
+    outcome = run("compare", *paths)
+    assert outcome.code == 0, outcome.err
+    assert "2 videos that all of them answered" in outcome.out
+    refused = run("look", paths[0])
+    assert "a result on videos" in refused.err
+    with pytest.raises(DataError, match="the results share davis/1; asked for lvos"):
+        video_differences(paths, ["lvos"])
 
 
 @pytest.mark.parametrize(

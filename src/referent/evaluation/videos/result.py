@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from referent.evaluation.metrics import Interval
-from referent.evaluation.result import Bootstrap
+from referent.evaluation.result import Bootstrap, relative
 from referent.evaluation.videos.protocols import VideoProtocol
 from referent.evaluation.videos.questions import Given
 from referent.files import atomic_write
@@ -87,7 +87,8 @@ class VideoResult:
         machine, versions: where and with what it ran; the machine is unknown where answers came from a folder.
         command: that made it; None when it was made from Python.
         data: path of the data set.
-        predictions: folder with the answers, None where they were not kept.
+        predictions: folder with the answers, None where they were not kept. In a result file it is relative to that
+            file, so that the two can be moved together; `data` likewise.
     """
 
     model: str
@@ -125,6 +126,11 @@ class VideoResult:
         chosen = self.scores[protocol or next(iter(self.scores))]
         return (chosen.sequences[video] if video else chosen.overall).numbers[name]
 
+    def at(self, place: Callable[[str], str]) -> VideoResult:
+        """The same with `place` done to the path of everything it names."""
+        data, predictions = self.data, self.predictions
+        return replace(self, data=data and place(data), predictions=predictions and place(predictions))
+
     def to_json(self) -> dict[str, Any]:
         """Everything, ready for `json.dumps`."""
         content: dict[str, Any] = json.loads(json.dumps(asdict(self)))
@@ -136,4 +142,6 @@ class VideoResult:
         Raises:
             OSError: the folder is missing, not writable or full.
         """
-        atomic_write(Path(path), json.dumps(self.to_json(), indent=1, ensure_ascii=False) + "\n")
+        path = Path(path)
+        content = self.at(lambda file: relative(file, path.parent)).to_json()
+        atomic_write(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
