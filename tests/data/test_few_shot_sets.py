@@ -75,6 +75,10 @@ def test_the_area_of_a_mask_is_counted_where_the_file_names_none(tmp_path):
     assert open_class_set(path, min_area=30).classes
     with pytest.raises(DataError, match="no picture shows a class"):
         open_class_set(path, min_area=31)
+    content["annotations"][0]["segmentation"] = []
+    path.write_text(json.dumps(content))
+    with pytest.raises(DataError, match=r"image 1: .*annotation 1: empty mask"):
+        open_class_set(path, min_area=30)
 
 
 def test_what_is_wrong_in_a_coco_file_is_named_at_once_or_left_out(tmp_path, caplog):
@@ -168,6 +172,27 @@ def test_the_usual_namings_of_pictures_and_masks_are_understood(tmp_path, pictur
     found = open_class_set(tmp_path)
     assert shown(found) == {"cat": [Path(picture).name]}
     assert np.array_equal(found.classes["cat"][0].mask(), block(3, 5))
+
+
+@pytest.mark.parametrize("train", ["train", "trn"])
+def test_folders_of_splits_may_share_classes_and_keep_their_pictures_apart(tmp_path, train):
+    for split in (train, "val"):
+        save_picture(tmp_path / split / "cat" / "a.jpg")
+        save_mask(tmp_path / split / "cat" / "a.png", block(3, 5))
+    assert [sample.split for sample in open_class_set(tmp_path).classes["cat"]] == ["train", "val"]
+    assert len({sample.id for sample in open_class_set(tmp_path).classes["cat"]}) == 2
+    assert len(open_class_set(tmp_path, "train").classes["cat"]) == 1
+    with pytest.raises(DataError, match="no split 'test'; there are: train, val"):
+        open_class_set(tmp_path, "test")
+
+
+def test_areas_are_counted_in_masks_and_unusable_ones_are_problems(tmp_path):
+    write_fss(tmp_path, ["cat"], pictures=2)
+    assert len(open_class_set(tmp_path, min_area=30).classes["cat"]) == 2
+    save_mask(tmp_path / "cat" / "2.png", np.zeros(SIZE, dtype=bool))
+    with pytest.raises(DataError, match=r"1 problem\n  cat/2: .*2\.png: expected a mask of something"):
+        open_class_set(tmp_path, min_area=30)
+    assert len(open_class_set(tmp_path, min_area=30, on_problem="skip").classes["cat"]) == 1
 
 
 def test_soft_masks_are_cut_at_half_grey_and_masks_of_two_values_at_the_larger(tmp_path):

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from example_colours import shown_colours
+from PIL import Image
 
 from referent.evaluation.tables import fill
 from referent.rle import encode
@@ -99,6 +100,25 @@ def test_an_example_that_cannot_be_used_is_named_counted_and_left_out(run, data,
     result = json.loads(ended.out)
     assert 0 < sum(failure["phrases"] for failure in result["failed"]) == 20 - result["phrases"] < 20
     assert "instances.json: annotation 14" in result["failed"][0]["error"]
+
+
+@pytest.mark.usefixtures("zoo")
+def test_pascal_vocs_folder_is_not_taken_for_videos(run, paint, tiny_weights, tmp_path):
+    voc = tmp_path / "VOC2012"
+    for folder in ("JPEGImages", "SegmentationClassAug", "ImageSets/Segmentation"):
+        (voc / folder).mkdir(parents=True)
+    for name, left in (("a", 8), ("b", 20)):
+        paint((left, 20, left + 24, 50)).save(voc / "JPEGImages" / f"{name}.jpg", quality=95)
+        labels = np.zeros((96, 128), dtype=np.uint8)
+        labels[18:52, left - 2 : left + 26], labels[20:50, left : left + 24] = 255, 7
+        Image.fromarray(labels).save(voc / "SegmentationClassAug" / f"{name}.png")
+    (voc / "ImageSets" / "Segmentation" / "val.txt").write_text("a\nb\n")
+    few = ("--shots", 1, "--seeds", 1, "--episodes", 4, "--classes", "@pascal-5i/1", "--json")
+    ended = run("evaluate", tiny_weights, voc, *few)
+    assert (ended.code, ended.err) == (0, "")
+    result = json.loads(ended.out)
+    assert result["few_shot"]["classes"]["car"] > 0.95
+    assert result["few_shot"]["spreads"]["fss"]["FB-IoU"]["mean"] > 0.95
 
 
 @pytest.mark.usefixtures("colour_zoo")

@@ -134,10 +134,11 @@ def evaluate(
     from referent.evaluation.source import Source
 
     names = [name.strip() for value in protocol or () for name in value.split(",") if name.strip()]
-    if find_layout(data) is None and find_videos(data) is not None:
+    # PASCAL VOC's folder, which few-shot data may be, looks like DAVIS's.
+    if shots is None and find_layout(data) is None and find_videos(data) is not None:
         of_pictures = {
             "--pictures": pictures, "--allow-missing": allow_missing, "--raw": raw, "--class-names": class_names,
-            "--kind": kind, "--limit": limit, "--shots": shots,
+            "--kind": kind, "--limit": limit,
         }  # fmt: skip
         given = [name for name, value in of_pictures.items() if value]
         if given:

@@ -69,23 +69,23 @@ class Drawn:
 
 
 def class_sample(
+    place: str,
     name: str,
     picture: Path,
     size: tuple[int, int],
     targets: Sequence[RLE],
-    place: str,
     split: str,
     void: Sequence[RLE] = (),
 ) -> Sample:
-    """One picture of a class; `place` tells it from the class's others."""
+    """One picture of the class `name`; `place` is its id, the same on every machine."""
     tags = {"kind": "name", "name": name}
-    return Sample(f"{name}/{place}", picture, size, Reference.of(name), targets, split, tags, void=void)
+    return Sample(place, picture, size, Reference.of(name), targets, split, tags, void=void)
 
 
 class ShownExample(Example):
     """A sample's picture with the union of its targets as the mask, which is drawn when it is first asked for.
 
-    Its name is the sample's id: the same on every machine.
+    It is called by the sample's id.
     """
 
     _sample: Sample

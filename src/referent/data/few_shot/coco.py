@@ -81,12 +81,16 @@ def read_coco_classes(
     members = _by_class(content, images, names, problems)
     classes: dict[str, list[Sample]] = {names[number]: [] for number in sorted(names)}
     for (name, image_id), parts in members.items():
-        if min_area and sum(_area(path, one, images) for one in parts) < min_area:
-            continue
         image, file = images[image_id]
         size = image.height, image.width
+        try:
+            if min_area and sum(_area(path, one, size) for one in parts) < min_area:
+                continue
+        except DataError as error:
+            problems.add(f"image {image_id}", str(error))
+            continue
         targets = Targets([Drawn(partial(_drawn, path, one, size)) for one in parts])
-        classes[name].append(class_sample(name, file, size, targets, str(image_id), image.split))
+        classes[name].append(class_sample(f"{name}/{image_id}", name, file, size, targets, image.split))
     left_out = problems.settle()
     found = {name: samples for name, samples in classes.items() if samples}
     if not found:
@@ -133,11 +137,8 @@ def _by_class(
     return dict(sorted(members.items(), key=lambda item: place[item[0][1]]))
 
 
-def _area(path: Path, one: _Annotation, images: Mapping[int, tuple[_Image, Path]]) -> float:
-    if one.area is not None:
-        return one.area
-    image, _ = images[one.image_id]
-    return float(decode(_drawn(path, one, (image.height, image.width))).sum())
+def _area(path: Path, one: _Annotation, size: tuple[int, int]) -> float:
+    return float(decode(_drawn(path, one, size)).sum()) if one.area is None else one.area
 
 
 def _drawn(path: Path, one: _Annotation, size: tuple[int, int]) -> RLE:

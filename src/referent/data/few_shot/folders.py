@@ -49,10 +49,14 @@ def read_class_pairs(
     classes: dict[str, list[Sample]] = {}
     for own, members in of_split.items():
         for name, pairs in members.items() if split in (None, own) else ():
-            samples = [sample for pair in pairs if (sample := _sample(folder, own, name, pair, problems)) is not None]
-            classes.setdefault(as_phrase(name), []).extend(
-                sample for sample in samples if not min_area or sample.mask().sum() >= min_area
-            )
+            samples = classes.setdefault(as_phrase(name), [])
+            for pair in pairs:
+                try:
+                    sample = _sample(folder, own, as_phrase(name), pair)
+                    if not min_area or sample.mask().sum() >= min_area:
+                        samples.append(sample)
+                except (DataError, PictureError) as error:
+                    problems.add(f"{name}/{pair.stem}", str(error))
     left_out = problems.settle()
     found = {name: classes[name] for name in sorted(classes) if classes[name]}
     if not found:
@@ -66,8 +70,8 @@ def read_class_pairs(
 
 def _by_split(folder: Path) -> tuple[dict[str, dict[str, list[Pair]]], str]:
     """Pairs by class by split, and where the splits are from where that is not plain to see."""
-    own = {split: folder / file.removesuffix(".txt") for split, files in SPLITS.items() for file in files}
-    found = {split: class_pairs(place) for split, place in own.items() if place.is_dir()}
+    places = [(split, folder / file.removesuffix(".txt")) for split, files in SPLITS.items() for file in files]
+    found = {split: class_pairs(place) for split, place in places if place.is_dir()}
     if any(found.values()):
         return found, ""
     pairs = class_pairs(folder)
@@ -75,21 +79,15 @@ def _by_split(folder: Path) -> tuple[dict[str, dict[str, list[Pair]]], str]:
     return {split: {name: pairs[name] for name in sorted(names)} for split, names in of_split.items()}, note
 
 
-def _sample(folder: Path, split: str, name: str, pair: Pair, problems: Problems) -> Sample | None:
-    where = f"{name}/{pair.stem}"
+def _sample(folder: Path, split: str, name: str, pair: Pair) -> Sample:
     if pair.picture is None or pair.mask is None:
-        problems.add(where, f"found no {'picture' if pair.picture is None else 'mask'}")
-        return None
-    try:
-        size, drawn = picture_size(pair.picture), picture_size(pair.mask)
-    except PictureError as error:
-        problems.add(where, str(error))
-        return None
+        raise DataError(f"found no {'picture' if pair.picture is None else 'mask'}")
+    size, drawn = picture_size(pair.picture), picture_size(pair.mask)
     if size != drawn:
-        problems.add(where, f"the picture is {size[1]} x {size[0]}, the mask {drawn[1]} x {drawn[0]}")
-        return None
+        raise DataError(f"the picture is {size[1]} x {size[0]}, the mask {drawn[1]} x {drawn[0]}")
     target = Targets([Drawn(partial(_read, pair.mask, size))])
-    return class_sample(as_phrase(name), pair.picture, size, target, pair.stem, split)
+    place = pair.picture.relative_to(folder).with_suffix("").as_posix()
+    return class_sample(place, name, pair.picture, size, target, split)
 
 
 def _read(path: Path, size: tuple[int, int]) -> RLE:

@@ -50,7 +50,7 @@ def open_class_set(
             found = read_class_pairs(path, split, min_area=min_area, on_problem=on_problem)
     else:
         found = read_coco_classes(path, split, pictures=pictures, min_area=min_area, on_problem=on_problem)
-    wanted = _shown(found, classes) if classes else list(found.classes)
+    wanted = set(_shown(found, classes) if classes else found.classes)
     unwanted = set(_shown(found, leave_out))
     left = {name: samples for name, samples in found.classes.items() if name in wanted and name not in unwanted}
     if not left:

@@ -16,7 +16,7 @@ SPLITS: Mapping[str, tuple[str, ...]] = {
 }
 """Names of the lists of each split: VAT's (520, 240 and 240 classes of FSS-1000), and FSS-1000's own of its test."""
 
-LIST_FOLDERS = ("", "splits", "splits/fss", "../splits/fss", "../../splits/fss")
+LIST_FOLDERS = ("", "splits", "splits/fss", "../splits/fss")
 SHARES = {"train": 520, "val": 240, "test": 240}
 """Of 1,000 classes."""
 

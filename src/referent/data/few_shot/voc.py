@@ -69,7 +69,7 @@ def read_voc(
             if pixels[value] > 0 and pixels[value] >= min_area:
                 target, void = (Targets([Drawn(partial(_read, mask, number))]) for number in (value, VOID))
                 border = void if pixels[VOID] else ()
-                classes[own].append(class_sample(own, picture, size, target, name, split or "all", border))
+                classes[own].append(class_sample(f"{own}/{name}", own, picture, size, target, split or "all", border))
     left_out = problems.settle()
     found = {name: samples for name, samples in classes.items() if samples}
     if not found:
