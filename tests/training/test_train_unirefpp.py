@@ -163,10 +163,13 @@ def test_boxes_alone_teach_a_detector(sets: dict[str, Path], tmp_path: Path, con
 
 def test_pictures_that_a_set_tests_on_can_be_held_out_of_all_sources(sets: dict[str, Path], tmp_path: Path) -> None:
     held_out = f"data.held_out=[{json.dumps(str(sets['data/refcoco']))}]"
-    plans = [make_plan(debug(STAGES[1], sets, tmp_path, *more), start=False) for more in ([], [held_out])]
+    coco = json.dumps(str(sets["data/coco/annotations/instances_train2017.json"]))
+    few_shot = [f"data.train.4.path={coco}"]
+    plans = [make_plan(debug(STAGES[2], sets, tmp_path, *few_shot, *more), start=False) for more in ([], [held_out])]
     # The fourth picture of COCO is that of RefCOCO's split "val".
     assert [len(plan.sources[0]) for plan in plans] == [4, 3]
     assert [len(plan.sources[1]) for plan in plans] == [6, 6]
+    assert [len(plan.sources[4]) for plan in plans] == [4, 3]
 
 
 @pytest.mark.parametrize(

@@ -112,16 +112,24 @@ class LeftOut:
             sample
             for sample in samples
             if not self.names(f"{sample.reference.phrase} / {sample.tags.get('name', '')}")
-            and identity(sample.picture.name) not in self._pictures
+            and not self._held_out(sample.picture)
         ]
 
     def of_scenes(self, scenes: Sequence[AllObjects]) -> list[AllObjects]:
         """Those of other pictures."""
-        return [scene for scene in scenes if identity(scene.picture.name) not in self._pictures]
+        return [scene for scene in scenes if not self._held_out(scene.picture)]
 
     def of_classes(self, found: ClassSet) -> ClassSet:
-        """Those that are called otherwise."""
-        return replace(found, classes={name: own for name, own in found.classes.items() if not self.names(name)})
+        """Those that are called otherwise, with their other pictures."""
+        left = {
+            name: [sample for sample in samples if not self._held_out(sample.picture)]
+            for name, samples in found.classes.items()
+            if not self.names(name)
+        }
+        return replace(found, classes={name: samples for name, samples in left.items() if samples})
+
+    def _held_out(self, picture: Path) -> bool:
+        return identity(picture.name) in self._pictures
 
 
 @lru_cache(maxsize=1)
