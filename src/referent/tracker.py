@@ -18,7 +18,7 @@ from torch import Tensor
 
 from referent.engine import Engine
 from referent.errors import BadReferenceError
-from referent.picture import read_mask, read_picture
+from referent.picture import read_example, read_mask, read_picture
 from referent.preparation import Preparation
 from referent.reference import Example, Reference, ReferenceLike
 from referent.segmentation import Segmentation, box_of
@@ -233,10 +233,7 @@ class MemoryTracker(Tracker[Answer]):
         return self._follower.knows(name)
 
     def _studied(self, example: Example) -> Features:
-        picture = read_picture(example.picture)
-        target = read_mask(example.mask, (picture.height, picture.width))
-        if not target.any():
-            raise BadReferenceError(f"{example}: expected a mask of something, found an empty one")
+        picture, target = read_example(example)
         return self._model.engine.study(self._preparation.picture(picture), self._preparation.mask(target))
 
     def _answers(self, picture: Image.Image, given: Mapping[Name, NDArray[np.bool_]]) -> dict[Name, Segmentation]:
