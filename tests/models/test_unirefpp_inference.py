@@ -156,3 +156,35 @@ def test_fusion_reads_few_keys_and_many_as_it_was_trained_to(keys: int) -> None:
     assert torch.allclose(found, expected, atol=1e-4)
     assert torch.equal(found[2], features[2])
     assert not torch.allclose(found[0], features[0], atol=0.1)
+
+
+def test_objects_with_the_same_frames_for_examples_look_at_them_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    fusion = awake_fusion()
+    generator = torch.Generator().manual_seed(0)
+    features = torch.randn(1, WIDTH, 12, 25, generator=generator).expand(4, -1, -1, -1)
+    keys, others, values = (torch.randn(rows, 300, WIDTH, generator=generator) for rows in (1, 1, 4))
+    keep = torch.ones(4, 300, dtype=torch.bool)
+    keep[:, 280:] = False
+    keep[3, 150:] = False  # one object has no second frame yet
+    of_frames = torch.cat((keys, keys, others, keys))
+    bundle = ReferenceBundle(of_frames, values, keep, torch.randn(4, WIDTH, generator=generator))
+    together: list[int] = []
+    read = FastFusion._read_together
+
+    def counted(self: FastFusion, normed: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+        together.append(len(values))
+        return read(self, normed, keys, values)
+
+    monkeypatch.setattr(FastFusion, "_read_together", counted)
+    with torch.no_grad():
+        found, expected = FastFusion(fusion, torch.float32)(features, bundle), fusion(features, bundle)
+    assert torch.allclose(found, expected, atol=1e-5)
+    assert together == [2, 1, 1]
+
+
+def awake_fusion() -> UniFusion:
+    torch.manual_seed(0)
+    fusion = UniFusion(WIDTH, FusionConfig(heads=2)).eval()
+    torch.nn.init.normal_(fusion.modulation.weight, std=0.2)
+    torch.nn.init.normal_(fusion.modulation.bias, std=0.2)
+    return fusion

@@ -3,7 +3,9 @@
 A pixel's score of a key is bilinear in both, so what the query projection makes of all pixels need not be computed: the
 keys are taken back through it, and so are the values through the last projection. With K keys, C channels and D a head
 this replaces C D + K D products, twice for each pixel and head, by K C. Examples, whose keys are pixels, have so many
-that their scores could not be held at once; they go the plain way.
+that their scores could not be held at once; they go the plain way. But objects that are followed through a video have
+the same frames for examples, and differ in the masks on them alone, which are values: where keys are the same, which
+pixels look at which is computed once for all.
 """
 
 from __future__ import annotations
@@ -18,6 +20,8 @@ from referent.models.unirefpp.fusion import ReferenceBundle, UniFusion
 
 # Pixels that look at examples together, which bounds memory: their queries are `heads` times as wide as they are.
 _PIXELS_AT_ONCE = 4096
+# Of these the scores of all keys stay in the caches; fewer would make the products slower.
+_PIXELS_IN_CACHE = 256
 
 
 class FastFusion(nn.Module):
@@ -42,9 +46,13 @@ class FastFusion(nn.Module):
         )
         self.out = PackedLinear(fusion.out.weight.to(dtype), None)
         self.modulation = PackedLinear.of(fusion.modulation, torch.float32)
-        # Of each head: (heads, D, C) and (heads, D) of the queries, (heads, D, C) of the output.
-        self.query_weight = fusion.query.weight.detach().reshape(self.heads, -1, width)
-        self.query_bias = fusion.query.bias.detach().reshape(self.heads, -1)
+        # Of each head: (heads, D, C) and (heads, D).
+        self.query_weight, self.key_weight, self.value_weight = (
+            layer.weight.detach().reshape(self.heads, -1, width) for layer in (fusion.query, fusion.key, fusion.value)
+        )
+        self.query_bias, self.value_bias = (
+            layer.bias.detach().reshape(self.heads, -1) for layer in (fusion.query, fusion.value)
+        )
         self.out_weight = fusion.out.weight.detach().T.reshape(self.heads, -1, width)
         self.out_bias = fusion.out.bias.detach()
 
@@ -80,6 +88,30 @@ class FastFusion(nn.Module):
         self, fused: Tensor, normed: Tensor, reference: ReferenceBundle, keep: Tensor, factor: Tensor
     ) -> Tensor:
         """As `_read_few`, of many keys."""
+        if self.dtype != torch.float32:
+            return torch.addcmul(fused, self._read_apart(normed, reference, keep), factor[:, None])
+        keys, read = self.key_norm(reference.keys), torch.empty_like(fused)
+        for rows in _alike(normed, keys, keep):
+            inside = keep[rows[0]]
+            read[rows] = self._read_together(normed[rows[0]], keys[rows[0], inside], reference.values[rows][:, inside])
+        return torch.addcmul(fused, read, factor[:, None])
+
+    def _read_together(self, normed: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+        """What the same pixels (S, C) read of n references with the same keys (K, C), values (n, K, C): (n, S, C)."""
+        read = normed.new_zeros(len(values), *normed.shape)
+        for head in range(self.heads):
+            query = F.linear(normed, self.query_weight[head], self.query_bias[head])
+            query *= query.shape[-1] ** -0.5
+            # A bias of the keys would raise all scores of a pixel alike, which softmax does not see.
+            key = keys @ self.key_weight[head].T
+            value = F.linear(values, self.value_weight[head], self.value_bias[head]).transpose(0, 1).flatten(1)
+            parts = [(some @ key.T).softmax(-1) @ value for some in torch.split(query, _PIXELS_IN_CACHE)]
+            answered = torch.cat(parts).reshape(len(normed), len(values), -1).transpose(0, 1)
+            read += answered @ self.out_weight[head]
+        return read
+
+    def _read_apart(self, normed: Tensor, reference: ReferenceBundle, keep: Tensor) -> Tensor:
+        """(N, S, C): each reference by itself, with scores that are more exact than `dtype`."""
         key, value = (part.transpose(1, 2).to(self.dtype) for part in self._projected(reference))
         mask = None if bool(keep.all()) else keep[:, None, None]
         parts = []
@@ -87,7 +119,7 @@ class FastFusion(nn.Module):
             query = self._split(self.query(some.to(self.dtype))).transpose(1, 2)
             read = F.scaled_dot_product_attention(query, key, value, mask).transpose(1, 2).flatten(2)
             parts.append(self.out(read).float())
-        return torch.addcmul(fused, torch.cat(parts, dim=1), factor[:, None])
+        return torch.cat(parts, dim=1)
 
     def _projected(self, reference: ReferenceBundle) -> tuple[Tensor, Tensor]:
         """Keys and values, (N, K, heads, D) float32."""
@@ -97,3 +129,16 @@ class FastFusion(nn.Module):
 
     def _split(self, x: Tensor) -> Tensor:
         return x.reshape(*x.shape[:2], self.heads, -1)
+
+
+def _alike(normed: Tensor, keys: Tensor, keep: Tensor) -> list[list[int]]:
+    """Rows that ask the same keys about the same pixels, together."""
+    groups: list[list[int]] = []
+    for row in range(len(keys)):
+        for group in groups:
+            if all(torch.equal(part[row], part[group[0]]) for part in (keep, keys, normed)):
+                group.append(row)
+                break
+        else:
+            groups.append([row])
+    return groups

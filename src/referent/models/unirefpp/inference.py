@@ -8,7 +8,7 @@ Exact changes (up to rounding), in the order of what they save:
 * feed-forward parts go a few pixels at a time, and so stay in the caches.
 
 So many references are answered together that memory stays bounded whatever the size of the picture; phrases are read
-all at once.
+all at once, and so are examples (`fusion_inference.py` tells why).
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from referent.layers.packed_copy import packed_copy
 from referent.models.base import Batch, Output
 from referent.models.inference import InferenceForm
 from referent.models.unirefpp.detector_inference import fast_encoder
+from referent.models.unirefpp.fusion import UniFusion
 from referent.models.unirefpp.fusion_inference import FastFusion
 from referent.models.unirefpp.mask_inference import FastMaskFeatures, fast_mask_encoder
 from referent.models.unirefpp.model import UniRef
@@ -94,10 +95,13 @@ class UniRefInference(InferenceForm, UniRef):
         """See `UniRef.answer`."""
         pixels = sum(level.shape[-2] * level.shape[-1] for level in sight[1:5])
         together = max(1, _PIXELS_TOGETHER // pixels)
-        outputs = [
-            self._answered(sight, some, phrases)
-            for some, phrases in passes(batch, self._phrases(batch.tokens), together)
-        ]
+        read = self._phrases(batch.tokens)
+        if batch.examples is None:
+            outputs = [self._answered(sight, some, phrases) for some, phrases in passes(batch, read, together)]
+        else:
+            fused = self._fused([batch.per_reference(level) for level in sight[1:5]], read, self._examples(batch))
+            parts = zip(passes(batch, None, together), *(torch.split(level, together) for level in fused), strict=True)
+            outputs = [self._drawn(sight, some, levels) for (some, _), *levels in parts]
         presence = [output.presence for output in outputs if output.presence is not None]
         return Output(torch.cat([output.logits for output in outputs]), torch.cat(presence))
 
