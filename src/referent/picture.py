@@ -119,10 +119,13 @@ def read_example(example: Example) -> tuple[Image.Image, NDArray[np.bool_]]:
         BadReferenceError: the mask is empty.
     """
     picture = read_picture(example.picture)
-    mask = read_mask(example.mask, (picture.height, picture.width))
+    try:
+        mask = read_mask(example.mask, (picture.height, picture.width))
+    except PictureError as error:
+        # Run lengths have no file to be named by.
+        raise PictureError(f"{example}: {error}") if isinstance(example.mask, dict) else error from None
     if not mask.any():
-        name = "" if isinstance(example.mask, dict) else f" ({_name(example.mask)})"
-        raise BadReferenceError(f"{example}: expected a mask of something, found an empty one{name}")
+        raise BadReferenceError(f"{example}: expected a mask of something, found an empty one ({_name(example.mask)})")
     return picture, mask
 
 

@@ -103,6 +103,20 @@ def test_an_example_that_cannot_be_used_is_named_counted_and_left_out(run, data,
 
 
 @pytest.mark.usefixtures("zoo")
+def test_a_picture_of_another_size_than_the_data_say_fails_as_query_and_as_example(
+    run, data, paint, tiny_weights, tmp_path
+):
+    paint((20, 20, 44, 50), 130, 90).save(tmp_path / "2.png")
+    ended = run("evaluate", tiny_weights, data, "--shots", 1, "--seeds", 1, "--episodes", 30, "--json")
+    assert ended.code == 1
+    result = json.loads(ended.out)
+    errors = {failure["error"] for failure in result["failed"]}
+    assert any("2.png: the data set says 128 x 96, the picture is 130 x 90" in error for error in errors)
+    assert any("/2: mask: RLE of size [96, 128], expected [90, 130]" in error for error in errors)
+    assert result["phrases"] > 0
+
+
+@pytest.mark.usefixtures("zoo")
 def test_pascal_vocs_folder_is_not_taken_for_videos(run, paint, tiny_weights, tmp_path):
     voc = tmp_path / "VOC2012"
     for folder in ("JPEGImages", "SegmentationClassAug", "ImageSets/Segmentation"):
