@@ -70,6 +70,8 @@ def follow(asked: Following) -> None:
     videos = open_videos(asked.data, asked.split)
     if asked.submission is not None:
         check_submission(videos)
+    if asked.draw is not None and videos.task != "semi-supervised":
+        raise DataError("--draw: shows objects beside their truth, not answers to expressions")
     names = [*asked.protocols] or [usual_protocol(videos)]
     try:
         result = evaluate_videos(
@@ -136,8 +138,6 @@ def _write(asked: Following, videos: VideoSet, result: VideoResult) -> None:
     if asked.out is not None:
         result.save(asked.out)
     if asked.draw is not None and asked.save is not None:
-        if not (result.scores and protocol.rivals):
-            raise DataError("--draw: shows objects beside their truth; here is nothing to compare, or expressions")
         draw_strips(videos, asked.save, asked.draw)
     if asked.submission is not None and asked.save is not None:
         chosen = videos.only(result.where) if result.where else videos

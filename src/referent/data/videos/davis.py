@@ -13,17 +13,18 @@ Of the test sets the first frame alone has masks.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Literal
 
-from referent.data.checking import OnProblem, Problems, parse_json, read_text
+from referent.data.checking import OnProblem, read_text
 from referent.data.videos.expressions import FILE, as_numbers, read_expressions
 from referent.data.videos.expressions import FOLDER as EXPRESSIONS
 from referent.data.videos.frames import frames_in
 from referent.data.videos.label_pictures import VOID, read_labels
 from referent.data.videos.labelled import Labelled
+from referent.data.videos.splits import collected
 from referent.data.videos.video import Expression, Task, Video, VideoObject, VideoSet
+from referent.data.videos.youtube_vos import META, listed_objects, read_meta
 from referent.errors import DataError
 
 Year = Literal["2016", "2017"]
@@ -58,44 +59,26 @@ def read_davis(
     masks = _with_resolution(folder / (UNSUPERVISED if task == "unsupervised" else "Annotations"))
     names = _names(folder, split, year) if split is not None else _folders_in(pictures)
     single = (year or _year(folder, masks, names)) == "2016"
-    begins, said = _beginnings(folder / "meta.json"), _expressions(folder, split)
-    problems, videos = Problems(folder, on_problem), []
-    for name in names:
-        try:
-            video = _video(name, pictures / name, masks / name, single, begins.get(name))
-            videos.append(replace(video, expressions=() if single else said.get(name, ())))
-        except DataError as error:
-            problems.add(name, str(error))
-    settled = problems.settle()
-    if not videos:
-        raise DataError(f"{folder}: no usable sequence" + (f" in split {split!r}" if split else ""))
-    return VideoSet("DAVIS 2016" if single else "DAVIS 2017", "davis", task, videos, split, settled)
+    meta = read_meta(folder / META).videos if (folder / META).is_file() else {}
+    said = _expressions(folder, split)
+
+    def read(name: str) -> Video:
+        labelled = Labelled.of(name, pictures / name, masks / name)
+        if single:
+            return labelled.video([VideoObject(1, min(labelled.files))], single=True)
+        objects = listed_objects(labelled, meta[name]) if name in meta else _of_first_mask(labelled)
+        return labelled.video(objects, said.get(name, ()))
+
+    title = "DAVIS 2016" if single else "DAVIS 2017"
+    return collected(folder, title, "davis", task, split, names, read, on_problem)
 
 
-def _video(name: str, pictures: Path, masks: Path, single: bool, begins: dict[int, str] | None) -> Video:
-    labelled = Labelled.of(name, pictures, masks)
-    first, index = min(labelled.files), labelled.index
+def _of_first_mask(labelled: Labelled) -> list[VideoObject]:
+    """As in the official toolkit: there are as many as the greatest number in the first mask."""
+    first = min(labelled.files)
     labels = read_labels(labelled.files[first], labelled.size)
-    if single:
-        objects = [VideoObject(1, first)]
-    elif begins is not None:
-        objects = [VideoObject(number, index[frame]) for number, frame in sorted(begins.items()) if frame in index]
-    else:
-        # As the official toolkit: objects are those of the first mask, and there are as many as its greatest number.
-        greatest = int(labels[labels != VOID].max(initial=0))
-        objects = [VideoObject(number, first) for number in range(1, greatest + 1)]
-    return labelled.video(objects, single=single)
-
-
-def _beginnings(path: Path) -> dict[str, dict[int, str]]:
-    """By sequence and object the first frame that shows it, where a file says so."""
-    if not path.is_file():
-        return {}
-    videos: dict[str, Any] = parse_json(read_text(path), str(path)).get("videos", {})
-    return {
-        name: {int(number): entry["frames"][0] for number, entry in video["objects"].items() if entry.get("frames")}
-        for name, video in videos.items()
-    }
+    greatest = int(labels[labels != VOID].max(initial=0))
+    return [VideoObject(number, first) for number in range(1, greatest + 1)]
 
 
 def _expressions(folder: Path, split: str | None) -> dict[str, tuple[Expression, ...]]:

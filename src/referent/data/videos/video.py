@@ -53,7 +53,8 @@ class VideoObject:
 
     Attributes:
         number: of the object in masks, 1 or greater.
-        first: index of the frame in which it begins: the first whose mask is known.
+        first: index of the frame in which it begins: the first whose mask is known; 0 in sets where expressions tell
+            what to find.
         category: what it is, where the data set says so.
         seen: whether there is its like in the training split, where the data set asks for a difference.
         last: index of the last frame that a score counts; None for the video's last.

@@ -24,19 +24,23 @@ from referent.errors import DataError
 META = "meta.json"
 
 
-class _Object(msgspec.Struct):
+class Thing(msgspec.Struct):
+    """One object: the frames in which it is to be found, and what it is."""
+
     frames: list[str]
     category: str | None = None
 
 
-class _Entry(msgspec.Struct):
-    objects: dict[str, _Object]
+class Entry(msgspec.Struct):
+    """One video: its objects by their numbers."""
+
+    objects: dict[int, Thing]
 
 
 class Meta(msgspec.Struct):
-    """What `meta.json` holds: objects of each video by their numbers."""
+    """What `meta.json` holds."""
 
-    videos: dict[str, _Entry]
+    videos: dict[str, Entry]
 
 
 def read_youtube_vos(folder: Path, split: str | None = None, *, on_problem: OnProblem = "raise") -> VideoSet:
@@ -58,7 +62,7 @@ def read_youtube_vos(folder: Path, split: str | None = None, *, on_problem: OnPr
 
     def read(name: str) -> Video:
         labelled = Labelled.of(name, place / "JPEGImages" / name, place / "Annotations" / name)
-        return labelled.video(_objects(labelled, meta.videos[name], known))
+        return labelled.video(listed_objects(labelled, meta.videos[name], known))
 
     return collected(folder, "YouTube-VOS", "youtube-vos", "semi-supervised", split, meta.videos, read, on_problem)
 
@@ -74,7 +78,9 @@ def read_meta(path: Path) -> Meta:
     Raises:
         DataError: missing, broken, or of another shape.
     """
-    found: Meta = read_json(path, Meta, "YouTube-VOS's {videos: {VIDEO: {objects: {NUMBER: {category, frames}}}}}")
+    found: Meta = read_json(
+        path, Meta, "YouTube-VOS's {videos: {VIDEO: {objects: {NUMBER: {category, frames}}}}}", strict=False
+    )
     return found
 
 
@@ -82,11 +88,22 @@ def _categories(meta: Meta) -> frozenset[str | None]:
     return frozenset(item.category for entry in meta.videos.values() for item in entry.objects.values())
 
 
-def _objects(labelled: Labelled, entry: _Entry, known: frozenset[str | None] | None) -> list[VideoObject]:
+def listed_objects(labelled: Labelled, entry: Entry, known: frozenset[str | None] | None = None) -> list[VideoObject]:
+    """Those of a video that are to be found in any frame, by number.
+
+    Args:
+        labelled: the video's folders.
+        entry: what `meta.json` says of it.
+        known: categories of the training split; None where nobody says.
+
+    Raises:
+        DataError: an object begins in a frame that is not there.
+    """
     objects = []
-    for number, item in sorted(entry.objects.items(), key=lambda pair: int(pair[0])):
-        if not item.frames or item.frames[0] not in labelled.index:
-            raise DataError(f"object {number}: expected the names of frames, found {item.frames[:1]}")
-        seen = None if known is None else item.category in known
-        objects.append(VideoObject(int(number), labelled.index[item.frames[0]], item.category, seen))
+    for number, item in sorted(entry.objects.items()):
+        if item.frames and item.frames[0] not in labelled.index:
+            raise DataError(f"object {number}: begins in frame {item.frames[0]}, which is not there")
+        if item.frames:
+            seen = None if known is None else item.category in known
+            objects.append(VideoObject(number, labelled.index[item.frames[0]], item.category, seen))
     return objects

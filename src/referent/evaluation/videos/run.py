@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from referent.asking import AnySegmenter
 
 Tracks = Mapping[str, Sequence[Track]]
+Advance: TypeAlias = Callable[[Video], object]
+"""Called after every frame."""
 DIGITS = 6
 """Of J and F of a frame, as they are kept."""
 
@@ -166,9 +168,16 @@ class _Run:
         earlier = journal.earlier() if journal else {}
         self._tracks = {name: tracks for name, tracks in earlier.items() if name in known}
         self._resumed = len(self._tracks)
-        for video in _shown([one for one in self._videos.videos if one.name not in self._tracks], progress):
+        waiting = [one for one in self._videos.videos if one.name not in self._tracks]
+        with _bar(waiting, progress) as advance:
+            self._ask(waiting, journal, advance)
+        if not self._tracks:
+            raise DataError(f"{self._videos.name}: no video could be answered; the first: {self._failed[0].error}")
+
+    def _ask(self, videos: Sequence[Video], journal: VideoJournal | None, advance: Advance) -> None:
+        for video in videos:
             try:
-                tracks = self._followed(video, journal)
+                tracks = self._followed(video, journal, advance)
             except OSError:
                 # Whatever is wrong with a video was said by a ReferentError: this is the disk that is written to.
                 raise
@@ -182,8 +191,6 @@ class _Run:
             self._tracks[video.name] = tracks
             if journal is not None:
                 journal.done(video, tracks)
-        if not self._tracks:
-            raise DataError(f"{self._videos.name}: no video could be answered; the first: {self._failed[0].error}")
 
     def result(
         self,
@@ -237,13 +244,14 @@ class _Run:
         how = "names of sequences" if self._given == "phrase" else "first masks and names of sequences"
         return (f"objects were given by {how}; the published numbers are of first masks alone",)
 
-    def _followed(self, video: Video, journal: VideoJournal | None) -> tuple[Track, ...]:
+    def _followed(self, video: Video, journal: VideoJournal | None, advance: Advance) -> tuple[Track, ...]:
         tracks: list[Track] = []
         for question in questions(video, self._videos, self._given, self._protocols[0]):
             comparison = self._comparison(video, question)
             annotated = frozenset(video.masks.annotated)
             for frame, answers in self._source.answers(video, question):
                 self._frames += 1
+                advance(video)
                 if comparison is not None and frame in annotated:
                     truth = video.masks.at(frame)
                     comparison.add(frame, truth if self._matched else question.truth(truth), answers, video.size)
@@ -311,19 +319,18 @@ def _scores(protocol: VideoProtocol, tracks: Tracks, bootstrap: Bootstrap) -> Vi
     )
 
 
-def _shown(videos: Sequence[Video], progress: bool) -> Iterable[Video]:
-    """The same videos, with a bar that counts frames."""
+@contextmanager
+def _bar(videos: Sequence[Video], progress: bool) -> Iterator[Advance]:
+    """Counts frames; a video of several expressions' annotators counts once for each of them."""
     if not progress:
-        yield from videos
+        yield lambda video: None
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
+    total = sum(len(video.frames) * len({one.annotator for one in video.expressions} or {0}) for video in videos)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("frames", total=sum(len(video.frames) for video in videos))
-        for video in videos:
-            bar.update(task, description=video.name)
-            yield video
-            bar.advance(task, len(video.frames))
+        task = bar.add_task("frames", total=total)
+        yield lambda video: bar.update(task, advance=1, description=video.name)

@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw
 
 from referent.data.videos.label_pictures import palette, read_labels
 from referent.data.videos.video import Video, VideoSet
+from referent.errors import DataError
 from referent.evaluation.videos.journal import LINES, MASKS, read_journal
 from referent.evaluation.videos.measures import outline
 from referent.evaluation.videos.tracks import Track
@@ -39,12 +40,14 @@ def draw_strips(videos: VideoSet, folder: Path, out: Path) -> int:
         How many videos are drawn, `MOST_VIDEOS` at most.
 
     Raises:
-        DataError: an answer is missing or cannot be read.
+        DataError: an answer is missing or cannot be read, or no masks are known that they could be compared with.
         OSError: the picture cannot be written.
     """
     tracks = {name: some for name, some in read_journal(folder / LINES) if some}
     by_name = {video.name: video for video in videos.videos}
     worst = sorted((name for name in tracks if name in by_name), key=lambda name: _mean(tracks[name]))[:MOST_VIDEOS]
+    if not worst:
+        raise DataError(f"{videos.name}: nothing to draw: no masks are known but those that were shown")
     strips = [_strip(by_name[name], tracks[name], folder / MASKS / name) for name in worst]
     page = Image.new("RGB", (max(one.width for one in strips), sum(one.height + GAP for one in strips)), _PAPER)
     top = 0
