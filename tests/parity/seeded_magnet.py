@@ -123,5 +123,5 @@ def golden_image() -> Tensor:
 
 _RED_SHIRT = (101, 1996, 2158, 1999, 2417, 3797)  # [CLS] the man in red shirt
 _LONGER = (2006, 1996, 2187, 3875, 2279, 2000, 1037, 2304, 4937, 1998, 2048, 2808, 4981, 102)
-GOLDEN_TOKENS = {"A": [*_RED_SHIRT, 102, *[0] * 13], "B": [*_RED_SHIRT, *_LONGER]}
-"""Phrases of the sets; B has no padding. A goes with language gates that are zero."""
+GOLDEN_TOKENS = {"A": [*_RED_SHIRT, 102, *[0] * 13], "B": [*_RED_SHIRT, *_LONGER], "C": [*_RED_SHIRT, 102, *[0] * 13]}
+"""Phrases of the sets; B has no padding. A goes with language gates that are zero, B and C with open ones."""

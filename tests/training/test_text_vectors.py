@@ -112,3 +112,11 @@ def test_a_bert_is_aimed_at_the_main_components(table: Path, tmp_path: Path) -> 
     goal = objective.within(4)
     assert goal.shape == (len(NAMES), 4)
     assert objective.compare(5 * goal[rows], rows).item() == pytest.approx(0, abs=1e-5)
+
+
+def test_words_of_another_vocabulary_are_refused(table: Path, tmp_path: Path) -> None:
+    vocabulary = tmp_path / "vocab.txt"
+    vocabulary.write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "cat"]))
+    objective = TextVectors(str(table), batch=8, vocabulary=str(vocabulary))
+    with pytest.raises(RecipeError, match="expected the 49408 tokens that the text encoder reads, found 6"):
+        objective.losses(Tower(), 0, torch.Generator())

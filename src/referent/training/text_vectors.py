@@ -16,7 +16,8 @@ from safetensors import safe_open
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from referent.encoders.tokenizers import BertTokenizer, ClipTokenizer, Tokenizer, read_vocabulary
+from referent.encoders.bert import BertEncoder
+from referent.encoders.tokenizers import CLIP_VOCABULARY, BertTokenizer, ClipTokenizer, Tokenizer, read_vocabulary
 from referent.errors import RecipeError
 
 # The head noun decides; what is said around it must not move the state far from the name's vector.
@@ -74,11 +75,18 @@ class TextVectors:
         """`text_vectors`: 1 - cosine to the name's vector, plus the divergence of the similarities to all vectors.
 
         Raises:
-            RecipeError: the model has no `read`, so its phrases are never encoded alone.
+            RecipeError: the model has no `read`, so its phrases are never encoded alone, or it reads other tokens.
         """
         read: Callable[[Tensor], tuple[Tensor, Tensor]] | None = getattr(model, "read", None)
         if read is None:
             raise RecipeError(f"auxiliary text-vectors: {type(model).__name__} does not read phrases alone")
+        encoder = getattr(model, "text_encoder", None)
+        wanted = encoder.config.vocabulary if isinstance(encoder, BertEncoder) else CLIP_VOCABULARY
+        if encoder is not None and self.tokenizer.size != wanted:
+            raise RecipeError(
+                f"auxiliary text-vectors: vocabulary: expected the {wanted} tokens that the text encoder reads, found "
+                f"{self.tokenizer.size}"
+            )
         tokens, rows = self.draw(generator)
         _, state = read(tokens.to(next(model.parameters()).device))
         return {"text_vectors": self.compare(state, rows)}
