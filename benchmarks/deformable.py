@@ -1,15 +1,18 @@
 """Time of the sampling inside deformable attention, in variants, at the size of MagNet's pixel decoder at 480 pixels.
 
-    python benchmarks/deformable.py [--size 480] [--repeats 5] [--out benchmarks/results/deformable.json]
+    python benchmarks/deformable.py [--size 480] [--channels 32] [--repeats 5] [--compile]
+        [--out benchmarks/results/deformable.json]
 
 One thread; seconds of the processor, not of the clock, the best of `repeats`. Every variant is held to the first one.
-None of them needs a compiler on the user's machine. 8 heads of 32 channels read 4 points on 4 levels from every pixel.
+8 heads of 32 channels read 4 points on 4 levels from every pixel. Two more variants need a C++ compiler, which a user's
+machine need not have: with `--compile` they are measured beside the others, without their compilation.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -23,13 +26,13 @@ from referent.evaluation.environment import machine, versions
 from referent.files import atomic_write
 from referent.layers import deformable
 
-HEADS, CHANNELS, POINTS, STRIDES = 8, 32, 4, (32, 16, 8, 4)
+HEADS, POINTS, STRIDES = 8, 4, (32, 16, 8, 4)
 SPREAD = 3.0  # standard deviation of offsets, in pixels
 Shapes = list[tuple[int, int]]
 Sampled = Callable[[Tensor, Shapes, Tensor, Tensor], Tensor]
 
 
-def inputs(size: int) -> tuple[Tensor, Shapes, Tensor, Tensor]:
+def inputs(size: int, channels: int) -> tuple[Tensor, Shapes, Tensor, Tensor]:
     """Value, shapes, places and weights as `deformable.sampled_sum` takes them."""
     torch.manual_seed(0)
     shapes = [(-(-size // stride), -(-size // stride)) for stride in STRIDES]
@@ -42,7 +45,7 @@ def inputs(size: int) -> tuple[Tensor, Shapes, Tensor, Tensor]:
     offsets = SPREAD * torch.randn(1, len(reference), HEADS, len(shapes), POINTS, 2)
     places = (reference[None, :, None, None] * sides - 0.5)[:, :, :, :, None] + offsets
     weights = torch.rand(1, len(reference), HEADS, len(shapes) * POINTS).softmax(-1).reshape(offsets.shape[:-1])
-    return torch.randn(1, len(reference), HEADS, CHANNELS), shapes, places, weights
+    return torch.randn(1, len(reference), HEADS, channels), shapes, places, weights
 
 
 def grid(places: Tensor, level: int, shapes: Shapes) -> Tensor:
@@ -85,7 +88,7 @@ def four_gathers(value: Tensor, shapes: Shapes, places: Tensor, weights: Tensor)
     for level, ((height, width), part) in enumerate(
         zip(shapes, torch.split(value, [h * w for h, w in shapes], dim=1), strict=True)
     ):
-        table = part.reshape(-1, CHANNELS)
+        table = part.reshape(-1, part.shape[-1])
         place = places[0, :, :, level]
         corner = place.floor()
         for x in (0, 1):
@@ -94,7 +97,7 @@ def four_gathers(value: Tensor, shapes: Shapes, places: Tensor, weights: Tensor)
                 inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
                 near = (1 - (place[..., 0] - column).abs()) * (1 - (place[..., 1] - row).abs())
                 index = (row.clamp(0, height - 1) * width + column.clamp(0, width - 1)) * HEADS + heads
-                taken = table.index_select(0, index.flatten()).reshape(*index.shape, CHANNELS)
+                taken = table.index_select(0, index.flatten()).reshape(*index.shape, -1)
                 total = total + ((near * inside * weights[0, :, :, level])[..., None] * taken).sum(2)
     return total.flatten(1)[None]
 
@@ -135,6 +138,18 @@ VARIANTS: dict[str, Sampled] = {
 }
 
 
+COMPILED: dict[str, Sampled] = {
+    "index_select, a corner at a time, compiled": four_gathers,
+    "grid_sample, summed level by level, compiled": deformable.by_grid_sample,
+}
+
+
+def variants(compiled: bool) -> dict[str, Sampled]:
+    """`VARIANTS`, and `COMPILED` where asked for."""
+    more = {name: torch.compile(sampled) for name, sampled in COMPILED.items()} if compiled else {}
+    return VARIANTS | more
+
+
 def best(call: Callable[[], Any], repeats: int) -> float:
     """Fewest milliseconds of the processor."""
     found = []
@@ -155,14 +170,16 @@ def main() -> None:
     """Measure, print, and write the result."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=int, default=480)
+    parser.add_argument("--channels", type=int, default=32, help="of a head")
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--compile", action="store_true")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    given = inputs(arguments.size)
+    given = inputs(arguments.size, arguments.channels)
     expected = stacked(*given)
     rows = []
-    for name, sampled in VARIANTS.items():
+    for name, sampled in variants(arguments.compile).items():
         with torch.inference_mode():
             difference = float((sampled(*given) - expected).abs().max())
             answering = best(lambda sampled=sampled: sampled(*given), arguments.repeats)
@@ -179,12 +196,13 @@ def main() -> None:
         print(f"{name:50} {answering:8.1f} ms {training:8.1f} ms  off by {difference:.1e}")
     result = {
         "size": arguments.size,
+        "channels": arguments.channels,
         "queries": given[0].shape[1],
         "points": given[3].numel(),
         "variants": rows,
         "machine": machine(torch.device("cpu"), given[0].dtype),
         "versions": versions(),
-        "command": f"python benchmarks/deformable.py --size {arguments.size} --repeats {arguments.repeats}",
+        "command": f"python benchmarks/deformable.py {' '.join(sys.argv[1:])}".strip(),
     }
     if arguments.out is not None:
         atomic_write(arguments.out, json.dumps(result, indent=1) + "\n")

@@ -15,7 +15,7 @@ from referent.training import ablation
 from referent.training.ablation import Line, Row, Table, load_table, markdown, recipes, run_row
 from referent.training.recipe import load_recipe
 
-EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "etris-ablation.yaml"
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 
 @pytest.fixture
@@ -105,11 +105,14 @@ def test_a_table_that_is_none_is_named(tmp_path: Path, content: str, message: st
         load_table(tmp_path / "gone.yaml")
 
 
-def test_the_example_fits_the_shipped_recipe(tmp_path: Path) -> None:
-    rows = load_table(EXAMPLE)
-    made = recipes("etris-r50-refcoco", rows, [], tmp_path)
-    assert len(made) == len(rows.rows) > 10
-    assert made[0].model == load_recipe("etris-r50-refcoco").model
+@pytest.mark.parametrize(
+    ("example", "name"), [("etris-ablation.yaml", "etris-r50-refcoco"), ("magnet-ablation.yaml", "magnet-ablation")]
+)
+def test_an_example_fits_its_shipped_recipe(example: str, name: str, tmp_path: Path) -> None:
+    rows = load_table(EXAMPLES / example)
+    made = recipes(name, rows, [], tmp_path)
+    assert len(made) == len(rows.rows) * max(1, len(rows.seeds)) >= 10
+    assert made[0].model == load_recipe(name).model
 
 
 def test_a_second_data_set_has_columns_of_its_own() -> None:

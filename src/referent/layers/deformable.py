@@ -18,6 +18,9 @@ Shapes = Sequence[tuple[int, int]]
 
 # Points whose indices and weights are made at once, which bounds memory at no loss of speed (benchmarks/deformable.py).
 _POINTS_AT_ONCE = 1 << 17
+# Channels of a head from which a gather and its gradient, a scatter of rows, cost less than `grid_sample` and its
+# (benchmarks/deformable.py with --channels).
+_GATHERED_FROM = 32
 
 
 class DeformableAttention(nn.Module):
@@ -103,8 +106,8 @@ def sampled_sum(value: Tensor, shapes: Shapes, places: Tensor, weights: Tensor) 
     Returns:
         (B, Q, M * D).
     """
-    # The gradient of a gather is a scatter, which costs more than `grid_sample` does both ways.
-    by = by_gathering if value.device.type == "cpu" and not torch.is_grad_enabled() else by_grid_sample
+    narrow = torch.is_grad_enabled() and value.shape[-1] < _GATHERED_FROM
+    by = by_gathering if value.device.type == "cpu" and not narrow else by_grid_sample
     return by(value, shapes, places, weights)
 
 
