@@ -98,3 +98,18 @@ def test_everything_off_changes_nothing() -> None:
     assert same.tobytes() == picture.tobytes()
     np.testing.assert_array_equal(masks[0], mask)
     assert phrases == ["left box"]
+
+
+def test_a_distortion_moves_picture_and_mask_alike_and_leaves_most_of_them() -> None:
+    picture, mask = scene()
+    changed, (moved,), _ = Augment(flip=0, crop=1, zoom_out=1, affine=0.15, colour=0)(
+        picture, [mask], [], np.random.default_rng(3)
+    )
+    assert changed.size == picture.size
+    assert (red(changed) != red(picture)).any()
+    assert (red(changed) & moved).sum() > 0.8 * moved.sum() > 0.3 * mask.sum()
+
+
+def test_a_settled_augmentation_mirrors_always_or_never() -> None:
+    settled = [Augment().settled(np.random.default_rng(seed)).flip for seed in range(20)]
+    assert set(settled) == {0.0, 1.0}

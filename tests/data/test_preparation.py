@@ -113,3 +113,11 @@ def test_boxes_go_into_the_square_as_their_masks_do_and_come_back(fit):
     torch.testing.assert_close(preparation.restore_boxes(inside, size), box)
     beyond = preparation.restore_boxes(torch.tensor([[-500.0, -500.0, 500.0, 500.0]]), size)
     assert beyond.tolist() == [[0, 0, 80, 40]]
+
+
+def test_cleaned_phrases_are_read_as_unirefpp_reads_them() -> None:
+    plain, clean = (Preparation(clean=clean) for clean in (False, True))
+    said = "The well-known \"left/right\" man's (3rd) dog, #2: isn't it?!"
+    meant = "the well known left right mans 3rd dog 2 isnt it"
+    assert torch.equal(clean.tokens([said]), plain.tokens([meant]))
+    assert not torch.equal(plain.tokens([said]), plain.tokens([meant]))

@@ -150,6 +150,7 @@ def make_plan(recipe: Recipe, start: bool = True) -> Plan:
     model = family.model(config)
     if start:
         start_from(model, recipe.start, recipe.model.family)
+    _check_references(model, recipe)
     _check_objects(model, recipe.data, sources)
     freeze(model, recipe.optimiser.frozen)
     if recipe.model.adapter:
@@ -174,6 +175,14 @@ def _preparation(settings: dict[str, Any]) -> Preparation:
     if isinstance(source, str):
         settings = {**settings, "vocabulary": read_vocabulary(source)}
     return _checked("preparation", Preparation, settings)
+
+
+def _check_references(model: SegmentationModel, recipe: Recipe) -> None:
+    for task in {source.task for source in recipe.data.train} - {"objects"}:
+        needed = "phrase" if task == "phrases" else "example"
+        if needed not in model.reference_kinds:
+            taken = " and ".join(f"{kind}s" for kind in sorted(model.reference_kinds)) or "no references"
+            raise RecipeError(f"data.train: task {task}: {recipe.model.family} as configured takes {taken} only")
 
 
 def _check_objects(model: SegmentationModel, data: Data, sources: Sequence[Sequence[Item]]) -> None:

@@ -24,6 +24,8 @@ class FusionConfig(BaseModel):
     Attributes:
         heads: their number.
         head_width: of each, or None for that of the features, so that the inner width is `heads` times theirs.
+        shared: one module serves all levels and all kinds of reference; or each kind has one ("levels"), each level
+            has one ("tasks"), or each pair of both ("nowhere"). There is an inference form for the first alone.
         alike: queries and keys begin with the same projection, so that pixels read what looks like them before anything
             is learnt.
         dropout: of the attention probabilities, in training.
@@ -34,6 +36,7 @@ class FusionConfig(BaseModel):
 
     heads: int = Field(default=8, gt=0)
     head_width: int | None = Field(default=None, gt=0)
+    shared: Literal["everywhere", "levels", "tasks", "nowhere"] = "everywhere"
     alike: bool = False
     dropout: float = Field(default=0.1, ge=0, lt=1)
     bfloat16: bool = False

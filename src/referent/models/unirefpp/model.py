@@ -22,6 +22,7 @@ from referent.models.unirefpp.mask_head import STRIDE, MaskFeatures, MaskHead, f
 from referent.models.unirefpp.proposals import Proposals, Proposer, rows
 from referent.models.unirefpp.references import phrases_read, shared_out, stacked
 from referent.models.unirefpp.resizer import Resizer
+from referent.models.unirefpp.separate_fusion import SeparateFusions
 
 _GROUPS = 32
 _MULTIPLE = 32
@@ -54,7 +55,10 @@ class UniRef(SegmentationModel):
         if config.mask_encoder is not None:
             self.mask_encoder = MaskEncoder(config.mask_encoder, width)
         if config.refers:
-            self.fusion = UniFusion(width, config.fusion)
+            together = config.fusion.shared == "everywhere"
+            self.fusion: UniFusion | SeparateFusions = (
+                UniFusion(width, config.fusion) if together else SeparateFusions(width, config.fusion, levels)
+            )
         self.encoder = Encoder(width, levels, detector)
         self.proposer = Proposer(width, detector)
         self.decoder = Decoder(width, levels, detector)
@@ -185,6 +189,8 @@ class UniRef(SegmentationModel):
         """See `SegmentationModel.for_inference` and `inference.py`."""
         from referent.models.unirefpp.inference import UniRefInference  # which needs this module
 
+        if self.config.fusion.shared != "everywhere":
+            return self
         return UniRefInference(self, dtype, size)
 
     def losses(self, batch: Batch, output: Output) -> dict[str, Tensor]:
@@ -212,10 +218,14 @@ class UniRef(SegmentationModel):
         """The levels (N, C, ., .) with phrases and examples, a bundle of them for each level, in them."""
         fused = []
         for number, level in enumerate(levels):
-            references = [phrases] if phrases is not None else []
+            references = {"phrase": phrases} if phrases is not None else {}
             if examples is not None:
-                references.append(examples[number])
-            fused.append(self.fusion(level, *references) if references else level)
+                references["example"] = examples[number]
+            if references and isinstance(self.fusion, SeparateFusions):
+                level = self.fusion(level, number, references)
+            elif references:
+                level = self.fusion(level, *references.values())
+            fused.append(level)
         return fused
 
     def _phrases(self, tokens: Tensor) -> ReferenceBundle | None:
