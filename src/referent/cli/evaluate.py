@@ -124,7 +124,7 @@ def evaluate(
     Exit code 1 when some pictures or videos could not be answered (they are named and left out of the numbers).
     """
     from referent import segmenter, weights, zoo
-    from referent.cli.evaluate_videos import Following, follow
+    from referent.cli.evaluate_videos import Asked, follow
     from referent.cli.few_shot import few_shot_of
     from referent.data.published.layout import find_layout
     from referent.data.videos.opening import find_videos
@@ -143,7 +143,7 @@ def evaluate(
         given = [name for name, value in of_pictures.items() if value]
         if given:
             raise DataError(f"{data}: holds videos: leave out {', '.join(given)}")
-        asked = Following(
+        asked = Asked(
             model=model, data=data, split=split, protocols=names, given=reference, smoothing=smoothing,
             where=parse(where or []), save=save, submission=submission, out=out, draw=draw, device=device, dtype=dtype,
             clip=clip, as_json=as_json,

@@ -30,7 +30,7 @@ SHOWN = 12
 
 
 @dataclass(frozen=True)
-class Following:
+class Asked:
     """What was asked for on the command line, as the options say it."""
 
     model: str
@@ -50,7 +50,7 @@ class Following:
     as_json: bool
 
 
-def follow(asked: Following) -> None:
+def follow(asked: Asked) -> None:
     """Scores a model on a set of videos and prints the result.
 
     Raises:
@@ -128,7 +128,7 @@ def _given(value: str | None) -> Given:
     raise DataError(f"--reference: expected mask, phrase or both, found {value!r}")
 
 
-def _write(asked: Following, videos: VideoSet, result: VideoResult) -> None:
+def _write(asked: Asked, videos: VideoSet, result: VideoResult) -> None:
     from referent.evaluation.videos.journal import MASKS
     from referent.evaluation.videos.protocols import find_video_protocols
     from referent.evaluation.videos.strips import draw_strips

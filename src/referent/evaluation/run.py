@@ -84,7 +84,7 @@ def evaluate(
     samples = _sampled(dataset, where or {}, limit)
     counted = [protocol.counted(samples) for protocol in chosen]
     if save is not None and weights_sha256 is None:
-        weights_sha256 = f"tensors:{_digest(segmenter)}"
+        weights_sha256 = f"tensors:{tensor_digest(segmenter)}"
     split = ",".join(sorted({sample.split for sample in dataset.samples}))
     began = perf_counter()
     run = _Run(segmenter, chosen, counted, samples, "raw" if source and source.raw else "sent", dataset.notes)
@@ -353,7 +353,7 @@ def _shown(
             bar.advance(task, len(rows))
 
 
-def _digest(segmenter: AnySegmenter) -> str:
+def tensor_digest(segmenter: AnySegmenter) -> str:
     """SHA-256 of the names and values of all tensors of the model."""
     import torch
 

@@ -79,6 +79,7 @@ class StandingModel:
 
     name = "standing"
     reference_kinds = frozenset({"phrase", "example"})
+    model = torch.nn.Identity()
     engine = SimpleNamespace(device=torch.device("cpu"), dtype=torch.float32)
 
     def __init__(self, breaks: dict[int, int] | None = None) -> None:

@@ -15,7 +15,7 @@ from small_videos import SIZE, StandingModel, square, write_video
 from referent.asking import AnySegmenter
 from referent.data.videos.davis import read_davis
 from referent.data.videos.label_pictures import read_labels, write_labels
-from referent.data.videos.video import Expression, VideoSet
+from referent.data.videos.video import Expression, VideoObject, VideoSet
 from referent.errors import DataError
 from referent.evaluation.videos.differences import video_differences
 from referent.evaluation.videos.measures import boundary, region
@@ -76,6 +76,12 @@ def test_one_bad_video_does_not_end_the_run(videos: VideoSet) -> None:
     assert result.number("J").value == 1.0
     with pytest.raises(DataError, match="no video could be answered; the first: RuntimeError: out of luck"):
         evaluated(StandingModel(breaks={1: 2, 2: 0}), videos)
+
+
+def test_an_object_that_its_first_mask_does_not_show_is_said(videos: VideoSet) -> None:
+    late = replace(videos.videos[0], objects=(VideoObject(1), VideoObject(3, first=2)))
+    result = evaluated(StandingModel(), replace(videos, videos=[late, videos.videos[1]]))
+    assert "00002.jpg: object 3 begins here, and its mask does not show it" in result.failed[0].error
 
 
 def test_an_interrupted_run_goes_on_after_the_last_video_that_was_done(videos: VideoSet, tmp_path: Path) -> None:

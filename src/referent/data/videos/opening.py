@@ -50,7 +50,6 @@ class VideoLayout:
 
 _READERS: Mapping[str, Reader] = {
     "davis": read_davis,
-    "davis-unsupervised": partial(read_davis, task="unsupervised"),
     "ref-davis": read_ref_davis,
     "ref-youtube-vos": read_ref_youtube_vos,
     "mevis": read_mevis,
@@ -84,7 +83,7 @@ def find_videos(path: Path) -> VideoLayout | None:
         reader = partial(read_davis, year=_YEARS[listed["folder"]])
         return VideoLayout(path.parents[2], "davis", reader, listed["split"])
     if path.name == UNSUPERVISED and path.is_dir():
-        return VideoLayout(path.parent, "davis", _READERS["davis-unsupervised"])
+        return VideoLayout(path.parent, "davis", partial(read_davis, task="unsupervised"))
     family = _family(path) if path.is_dir() else None
     return None if family is None else VideoLayout(path, family, _READERS[family])
 

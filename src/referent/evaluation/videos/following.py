@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Protocol
@@ -70,10 +70,9 @@ class Following:
         self.seconds += perf_counter() - began
         numbers: dict[Name, int] = {number: number for number in question.names}
         for index in range(question.first, len(video.frames)):
-            shown = question.shown.get(index, ())
-            known = video.masks.at(index).masks if shown else {}
+            masks = _shown_masks(video, index, question.shown.get(index, ()))
             began = perf_counter()
-            found = tracker.step(video.frames[index], {number: known[number] for number in shown})
+            found = tracker.step(video.frames[index], masks)
             self.seconds += perf_counter() - began
             _check_sizes(video, index, found)
             if self._protocol.rivals:
@@ -81,6 +80,16 @@ class Following:
                 yield index, {number: labels == number for number in np.unique(labels[labels > 0]).tolist()}
             else:
                 yield index, {int(name): answer.mask for name, answer in found.items() if answer.found}
+
+
+def _shown_masks(video: Video, index: int, numbers: Sequence[int]) -> dict[Name, NDArray[np.bool_]]:
+    known = video.masks.at(index).masks if numbers else {}
+    missing = [str(number) for number in numbers if number not in known]
+    if missing:
+        raise DataError(
+            f"{video.frames[index]}: object {', '.join(missing)} begins here, and its mask does not show it"
+        )
+    return {number: known[number] for number in numbers}
 
 
 def _check_sizes(video: Video, index: int, answers: Mapping[Name, Segmentation]) -> None:

@@ -69,7 +69,8 @@ class VideoResult:
 
     Attributes:
         model: name of the model, or of the folder of answers.
-        weights_sha256: of its weight file; None for a folder of answers.
+        weights_sha256: of its weight file; for a model that is only in memory "tensors:" and the sha256 of its tensors,
+            or None where nobody asked for it; None for a folder of answers.
         dataset, split: what was asked.
         task: of the data set.
         given: what said which objects are meant.

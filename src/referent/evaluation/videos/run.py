@@ -16,6 +16,7 @@ from referent.errors import DataError, ReferentError
 from referent.evaluation import environment
 from referent.evaluation.metrics import REPLICATES
 from referent.evaluation.result import Bootstrap
+from referent.evaluation.run import tensor_digest
 from referent.evaluation.videos.following import Following, Source, Written
 from referent.evaluation.videos.journal import VideoHeader, VideoJournal
 from referent.evaluation.videos.protocols import VideoProtocol, find_video_protocols
@@ -61,14 +62,15 @@ def evaluate_videos(
         videos: what to ask.
         protocols: names of `VIDEO_PROTOCOLS`; all are scored in the same pass, the first says by which procedure the
             objects are followed.
-        given: what says which objects are meant, in a set without expressions. By phrase, that is the name of the
-            sequence.
+        given: what says which objects are meant, where the task does not. By phrase, that is an expression about the
+            object, or else the name of the sequence.
         smoothing: see `AnySegmenter.track`.
         save: answers are written into this folder (see `journal`); an interrupted run with the same model, data and
             protocols continues after the last video that was done.
         where: names of the videos to ask; all where there are none.
         replicates, seed: of the bootstrap over videos; 0 replicates give no intervals.
-        weights_sha256, command, data: kept in the result, see there.
+        weights_sha256: of the model's weight file; found from its tensors when answers are saved without it.
+        command, data: kept in the result, see there.
         progress: show a bar on standard error when that is a terminal.
 
     Raises:
@@ -81,6 +83,8 @@ def evaluate_videos(
     if videos.task == "referring":
         given = "phrase"
     _check_kinds(segmenter, given)
+    if save is not None and weights_sha256 is None:
+        weights_sha256 = f"tensors:{tensor_digest(segmenter)}"
     source = Following(segmenter, chosen[0], smoothing)
     precision = str(segmenter.engine.dtype).removeprefix("torch.")
     keys = [protocol.key for protocol in chosen]
@@ -208,6 +212,7 @@ class _Run:
         names = {video.name: video for video in self._videos.videos}
         tracks = {name: self._tracks[name] for name in names if name in self._tracks}
         scored = {name: some for name, some in tracks.items() if some}
+        scores = {one.name: _scored(one, scored, bootstrap, self._notes()) for one in self._protocols if scored}
         spent = self._source.seconds
         return VideoResult(
             model=header.model,
@@ -223,9 +228,7 @@ class _Run:
             frames=sum(len(names[name].frames) for name in tracks),
             failed=tuple(self._failed),
             problems=self._videos.problems,
-            scores={one.name: _scored(one, scored, bootstrap, self._notes()) for one in self._protocols}
-            if scored
-            else {},
+            scores=scores,
             bootstrap=bootstrap,
             seconds=round(seconds, 3),
             model_seconds=round(spent, 3),
