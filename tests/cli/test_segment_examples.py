@@ -10,7 +10,7 @@ from PIL import Image
 
 from referent.errors import BadReferenceError
 from referent.reference import Example, Reference
-from referent.segmentation import label_of
+from referent.segmentation import drawn_example, label_of
 from referent.zoo import Row
 
 
@@ -66,7 +66,16 @@ def test_what_an_example_shows_is_found_in_another_picture(run, zoo, photo, show
     assert zoo.asked_for == ["mine"]
 
 
-def test_several_examples_are_one_question_and_each_is_encoded_once_for_all_pictures(run, zoo, photo, shown, tmp_path):
+def test_several_examples_are_one_question_and_each_is_encoded_and_drawn_once_for_all_pictures(
+    run, zoo, monkeypatch, photo, shown, tmp_path
+):
+    drawn = []
+
+    def drawing(example):
+        drawn.append(example)
+        return drawn_example(example)
+
+    monkeypatch.setattr("referent.segmentation.drawn_example", drawing)
     other = tmp_path / "red.png"
     Image.new("RGB", (60, 50), (250, 0, 0)).save(other)
     whole = paint_mask(tmp_path / "whole.png", np.ones((50, 60)))
@@ -76,7 +85,8 @@ def test_several_examples_are_one_question_and_each_is_encoded_once_for_all_pict
     asked = json.loads(ended.out)["phrases"]
     assert [one["phrase"] for one in asked] == ["2 examples", "2 examples"]
     assert len(asked[0]["examples"]) == 2
-    assert zoo.model.studied == 2
+    assert (zoo.model.studied, len(drawn)) == (2, 2)
+    assert len(list((tmp_path / "out").glob("*.sheet.png"))) == 2
 
 
 def test_a_phrase_beside_an_example_asks_with_both(run, zoo, photo, shown, tmp_path):

@@ -16,8 +16,10 @@ from referent.errors import ReferentError
 from referent.files import atomic_write
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from referent.asking import AnySegmenter
-    from referent.reference import PictureSource, Reference
+    from referent.reference import Example, PictureSource, Reference
     from referent.segmentation import Segmentation
 
 COCO_NAME = "segmentations.json"
@@ -43,6 +45,7 @@ class Answers:
         self.quiet = quiet
         self.failed: list[tuple[str, str]] = []
         self._names: set[str] = set()
+        self._examples: dict[Example, Image.Image] = {}
         self._categories: dict[str, int] = {}
         self._document: dict[str, Any] = {
             "info": {"description": "segmentations by referent", "model": model},
@@ -59,12 +62,14 @@ class Answers:
             picture: how the user named it.
             segmentations: at least one.
         """
-        from referent.segmentation import overlay, save_png, sheet
+        from referent.drawing import beside
+        from referent.segmentation import overlay, save_png
 
         stem = self._unique("stdin" if picture == "-" else _slug(Path(picture).stem) or "picture")
         look = self.out / f"{self._unique(f'{stem}.overlay')}.png"
         image = segmentations[0].picture
-        save_png(overlay(image, segmentations), look)
+        drawn = overlay(image, segmentations)
+        save_png(drawn, look)
         number = len(self._document["images"]) + 1
         self._document["images"].append(
             {
@@ -77,11 +82,12 @@ class Answers:
                 "overlay": str(look),
             }
         )
-        if any(segmentation.reference.examples for segmentation in segmentations):
-            beside = self.out / f"{self._unique(f'{stem}.sheet')}.png"
-            save_png(sheet(image, segmentations), beside)
-            self._document["images"][-1]["sheet"] = str(beside)
-            self._say(f"{picture}: examples and answers side by side {beside}")
+        examples = self._drawn(segmentations)
+        if examples:
+            sheet = self.out / f"{self._unique(f'{stem}.sheet')}.png"
+            save_png(beside(examples, drawn), sheet)
+            self._document["images"][-1]["sheet"] = str(sheet)
+            self._say(f"{picture}: examples and answers side by side {sheet}")
         for segmentation in segmentations:
             question = _slug(_question(segmentation.reference)) or "phrase"
             mask = self.out / f"{self._unique(f'{stem}.{question}')}.png"
@@ -106,6 +112,16 @@ class Answers:
             names = ", ".join(picture for picture, _ in self.failed)
             print(f"referent: {len(self.failed)} of {total} pictures failed: {names}", file=sys.stderr)
         return self._document
+
+    def _drawn(self, segmentations: Sequence[Segmentation]) -> list[Image.Image]:
+        """The examples that were shown, each read and drawn once in a run."""
+        from referent.segmentation import drawn_example
+
+        examples = dict.fromkeys(one for segmentation in segmentations for one in segmentation.reference.examples)
+        for example in examples:
+            if example not in self._examples:
+                self._examples[example] = drawn_example(example)
+        return [self._examples[example] for example in examples]
 
     def _record(self, image: int, segmentation: Segmentation, mask: Path) -> None:
         from PIL import Image
