@@ -73,7 +73,6 @@ class Tracker(ABC, Generic[Answer]):
         check: of references.
         objects: one reference, whose answers then come alone; or references by name, whose answers come by name. In
             these, None stands for an object whose mask will come with a frame.
-
     """
 
     def __init__(self, check: Check, objects: ReferenceLike | Mapping[Any, ReferenceLike | None]) -> None:
@@ -107,8 +106,8 @@ class Tracker(ABC, Generic[Answer]):
             frame: of `read_video`; or a (H, W, 3) uint8 array, PIL image, path, or bytes. Frames may change their size.
             masks: what the user knows of this very frame, by object (`ONE` where there is one reference). With its
                 first mask an object begins, and one of a new name is added; a later mask corrects. It is the answer
-                to this frame, and from then on the reference that is kept. An empty one says that the object is not
-                in this frame, and nothing else.
+                to this frame (brought to the model's size and back, as in the released code), and from then on the
+                reference that is kept. An empty one says that the object is not in this frame, and nothing else.
 
         Returns:
             The answer about the one reference; or answers by name, in the order of the objects, about those that have
@@ -116,7 +115,8 @@ class Tracker(ABC, Generic[Answer]):
 
         Raises:
             PictureError: the frame or a mask cannot be used, or they differ in size.
-            BadReferenceError: the first mask of an object is empty, or the model takes no masks.
+            BadReferenceError: the first mask of an object is empty, a mask is too small for the model to see, or it
+                takes no masks.
         """
         picture = _picture_of(frame)
         given = self._shown(masks or {}, picture)
@@ -149,12 +149,14 @@ class Tracker(ABC, Generic[Answer]):
         self._recall(picture, found, self._shown(masks or {}, picture))
 
     @abstractmethod
-    def needed(self, found: Sequence[Collection[Any]], shown: Mapping[int, Collection[Any]]) -> set[int]:
+    def needed(
+        self, found: Sequence[Collection[Any]], shown: Mapping[int, Mapping[Any, NDArray[np.bool_]]]
+    ) -> set[int]:
         """Which frames of an earlier run must be recalled to go on with it.
 
         Args:
             found: for each of its frames, the objects that were in it.
-            shown: by frame, the objects whose masks were given.
+            shown: by frame, the masks that were given.
         """
 
     def _shown(self, masks: Mapping[Name, MaskSource], picture: Image.Image) -> dict[Name, NDArray[np.bool_]]:
@@ -237,11 +239,13 @@ class MemoryTracker(Tracker[Answer]):
         return self._model.engine.study(self._preparation.picture(picture), self._preparation.mask(target))
 
     def _answers(self, picture: Image.Image, given: Mapping[Name, NDArray[np.bool_]]) -> dict[Name, Segmentation]:
-        fitted = {name: self._preparation.mask(mask) for name, mask in given.items()}
-        followed = self._follower.step(self._preparation.picture(picture), (picture.height, picture.width), fitted)
+        image, size = self._preparation.picture(picture), (picture.height, picture.width)
+        followed = self._follower.step(image, size, self._fitted(given))
         return dict(zip(followed.names, self._segmentations(picture, followed), strict=True))
 
-    def needed(self, found: Sequence[Collection[Any]], shown: Mapping[int, Collection[Any]]) -> set[int]:
+    def needed(
+        self, found: Sequence[Collection[Any]], shown: Mapping[int, Mapping[Any, NDArray[np.bool_]]]
+    ) -> set[int]:
         """Of each object, the frame of its first reference and the last one it was in; see `Tracker.needed`."""
         first: dict[Name, int] = {}
         last: dict[Name, int] = {}
@@ -249,7 +253,7 @@ class MemoryTracker(Tracker[Answer]):
             for name in names:
                 first.setdefault(name, frame)
                 last[name] = frame
-            first |= dict.fromkeys(shown.get(frame, ()), frame)
+            first |= {name: frame for name, mask in shown.get(frame, {}).items() if mask.any()}
         return {*first.values(), *last.values()}
 
     def _recall(
@@ -260,7 +264,19 @@ class MemoryTracker(Tracker[Answer]):
     ) -> None:
         image, size = self._preparation.picture(picture), (picture.height, picture.width)
         masks = {name: torch.from_numpy(mask) for name, mask in found.items()}
-        self._follower.recall(image, size, masks, {name: self._preparation.mask(mask) for name, mask in given.items()})
+        self._follower.recall(image, size, masks, self._fitted(given))
+
+    def _fitted(self, given: Mapping[Name, NDArray[np.bool_]]) -> dict[Name, Tensor]:
+        """Masks (H, W) as the model sees them."""
+        fitted = {name: self._preparation.mask(mask) for name, mask in given.items()}
+        for name, mask in given.items():
+            if mask.any() and not fitted[name].any():
+                height, width = fitted[name].shape[-2:]
+                raise BadReferenceError(
+                    f"object {name!r}: expected a mask that is left when the frame is resized to {height} x {width} "
+                    f"(height x width), found {mask.sum()} pixels that are not"
+                )
+        return fitted
 
     def _segmentations(self, picture: Image.Image, followed: Followed) -> list[Segmentation]:
         answers = []
@@ -314,7 +330,9 @@ class FrameTracker(Tracker[Answer]):
         answers = self._model.look_at(picture).segment(list(asked.values()))
         return {name: self._smooth(name, answer) for name, answer in zip(asked, answers, strict=True)}
 
-    def needed(self, found: Sequence[Collection[Any]], shown: Mapping[int, Collection[Any]]) -> set[int]:
+    def needed(
+        self, found: Sequence[Collection[Any]], shown: Mapping[int, Mapping[Any, NDArray[np.bool_]]]
+    ) -> set[int]:
         """Those that smoothing has not forgotten; see `Tracker.needed`."""
         return set(range(max(0, len(found) - self._smooth.reach), len(found)))
 

@@ -102,6 +102,13 @@ def test_a_mask_of_another_size_than_its_frame_is_refused() -> None:
         segmenter().track({}).step(frame_of(), {"it": np.ones((16, 16), bool)})
 
 
+def test_a_mask_too_small_for_the_model_to_see_is_refused() -> None:
+    dot = np.zeros((8 * SIDE, 8 * SIDE), dtype=bool)
+    dot[1, 1] = True
+    with pytest.raises(BadReferenceError, match=r"resized to 32 x 32 .* found 1 pixels that are not"):
+        segmenter().track({}).step(frame_of(side=8 * SIDE), {"it": dot})
+
+
 def test_frames_may_change_their_size() -> None:
     tracker = segmenter().track({"it": None})
     tracker.step(frame_of(("red", 2, 2)), {"it": mask_of(2, 2)})
@@ -141,7 +148,8 @@ def test_memory_is_that_of_two_frames_an_object_however_long_the_video() -> None
 
 def test_an_interrupted_run_is_gone_on_with_as_if_it_had_not_been() -> None:
     frames = [frame_of(("red", 2 + i, 2), *([("blue", 2, 20)] if i % 3 else [])) for i in range(12)]
-    shown: dict[int, dict[str, Any]] = {1: {"b": mask_of(2, 20)}, 4: {"a": mask_of(6, 2)}}
+    nothing = np.zeros((SIDE, SIDE), dtype=bool)
+    shown: dict[int, dict[str, Any]] = {1: {"b": mask_of(2, 20)}, 4: {"a": mask_of(6, 2)}, 6: {"a": nothing}}
     whole = segmenter().track({"a": "red", "b": None})
     answers = [whole.step(frame, shown.get(i)) for i, frame in enumerate(frames)]
     found = [{name: one.mask for name, one in row.items() if one.found} for row in answers[:8]]

@@ -92,9 +92,9 @@ def track(
     if failed:
         print(f"referent: {failed}", file=sys.stderr)
     if interrupted:
-        print(f"referent: stopped after {len(tracks.done)} frames; --resume goes on", file=sys.stderr)
+        print(f"referent: stopped after {len(tracks.found)} frames; --resume goes on", file=sys.stderr)
         raise typer.Exit(INTERRUPTED)
-    if failed or any(index >= len(tracks.done) for index in masks):
+    if failed or any(index >= len(tracks.found) for index in masks):
         raise typer.Exit(SOME_FAILED)
 
 
@@ -134,31 +134,32 @@ def _follow(
     from referent.errors import VideoError
     from referent.training.interrupt import Interrupts
 
-    earlier = [{line.name: line for line in lines if line.found} for lines in tracks.done]
-    needed = tracker.needed(earlier, masks)
+    earlier = len(tracks.found)
+    needed = tracker.needed(tracks.found, masks)
     with Interrupts() as interrupts, _progress(video.count) as advance:
         try:
             for frame in video:
                 shown = masks.get(frame.index, {})
-                if frame.index >= len(earlier):
+                if frame.index >= earlier:
                     tracks.add(frame, tracker.step(frame, shown))
                 else:
-                    tracks.repeat(frame)
+                    lines = tracks.repeat(frame)
                     if frame.index in needed:
-                        tracker.recall(frame, {name: line.mask for name, line in earlier[frame.index].items()}, shown)
-                advance()
+                        tracker.recall(frame, {line.name: line.mask for line in lines if line.found}, shown)
+                advance(frame.index >= earlier)
                 if interrupts.asked:
                     return True, None
         except VideoError as error:
-            if len(tracks.done) <= len(earlier):
+            if not tracks.found:
                 raise
             return False, str(error)
     return False, None
 
 
 @contextmanager
-def _progress(count: int | None) -> Iterator[Callable[[], None]]:
-    """A bar with frames a second and the time that is left, where somebody may be looking."""
+def _progress(count: int | None) -> Iterator[Callable[[bool], None]]:
+    """A bar with frames a second and the time that is left, where somebody may be looking; to be told after each frame
+    whether the model was asked about it."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -168,19 +169,20 @@ def _progress(count: int | None) -> Iterator[Callable[[], None]]:
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("tracking", total=count, rate="-")
 
-        def advance() -> None:
-            nonlocal done
-            done += 1
-            bar.update(task, advance=1, rate=f"{done / (perf_counter() - began):.1f}")
+        def advance(asked: bool) -> None:
+            nonlocal began, done
+            done += asked
+            began = began if asked else perf_counter()
+            bar.update(task, advance=1, rate=f"{done / (perf_counter() - began):.1f}" if asked else "-")
 
         yield advance
 
 
 def _report(tracks: Tracks, asked: Wanted, masks: Mapping[int, Mapping[str, object]]) -> None:
     """A line an object, and where everything is."""
-    frames = len(tracks.done)
+    frames = len(tracks.found)
     for name in asked.phrases:
-        seen = sum(line.found for lines in tracks.done for line in lines if line.name == name)
+        seen = sum(name in found for found in tracks.found)
         late = [index for index, shown in masks.items() if name in shown and index >= frames]
         unseen = "".join(f"; its mask on frame {index} came too late" for index in sorted(late))
         typer.echo(f"{name}: found in {seen} of {frames} frames{unseen}")

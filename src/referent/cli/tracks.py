@@ -76,6 +76,9 @@ class TrackLine:
 class Tracks:
     """The files of one run.
 
+    Attributes:
+        found: for each frame that is done, the objects that are in it.
+
     Args:
         out: folder, made when missing.
         header: of the run.
@@ -96,7 +99,8 @@ class Tracks:
         with _writing(out):
             (out / MASKS).mkdir(parents=True, exist_ok=True)
         self._lines = HeadedLines(path, header, KIND)
-        self.done = [_frame_of(line) for _, line in read_lines(path, TracksHeader, KIND)]
+        self.found = [_names(_frame_of(line)) for _, line in read_lines(path, TracksHeader, KIND)]
+        self._earlier = read_lines(path, TracksHeader, KIND)
         self._overlay = None if video is None else VideoWriter(out / OVERLAY, video.rate)
 
     def __enter__(self) -> Tracks:
@@ -107,9 +111,11 @@ class Tracks:
         if self._overlay is not None:
             self._overlay.__exit__(kind, *rest)
 
-    def repeat(self, frame: Frame) -> None:
-        """A frame that is done already, drawn once more: its overlay cannot be gone on with."""
-        self._draw(frame, self.done[frame.index])
+    def repeat(self, frame: Frame) -> list[TrackLine]:
+        """The next of the frames that an earlier run has done, drawn once more: its overlay cannot be gone on with."""
+        lines = _frame_of(next(self._earlier)[1])
+        self._draw(frame, lines)
+        return lines
 
     def add(self, frame: Frame, answers: Mapping[Name, Segmentation]) -> None:
         """One more frame.
@@ -128,7 +134,7 @@ class Tracks:
         self._draw(frame, lines)
         content = {"frame": frame.index, "name": frame.name, "seconds": round(frame.seconds, 6), "size": list(size)}
         self._lines.append([content | {"objects": [vars(line) for line in lines]}])
-        self.done.append(lines)
+        self.found.append(_names(lines))
 
     def _draw(self, frame: Frame, lines: Sequence[TrackLine]) -> None:
         from referent.drawing import Label, draw
@@ -150,6 +156,10 @@ class Tracks:
 def _line_of(name: str, answer: Segmentation) -> TrackLine:
     box = None if answer.box is None else list(answer.box)
     return TrackLine(name, answer.found, round(answer.score, 6), box, encode(answer.mask) if answer.found else None)
+
+
+def _names(lines: Sequence[TrackLine]) -> tuple[str, ...]:
+    return tuple(line.name for line in lines if line.found)
 
 
 def _frame_of(line: Mapping[str, Any]) -> list[TrackLine]:

@@ -27,7 +27,7 @@ class Pictures(Video):
         pictures: read once, as it is asked for, where it can be read once only.
         count: how many, or None.
         rate: frames a second.
-        names: of the frames; their indices where None.
+        names: of the frames, each once; their indices where None.
     """
 
     def __init__(
@@ -60,7 +60,9 @@ def of_folder(folder: Path, rate: Fraction) -> Pictures:
     paths = sorted((path for path in found if path.is_file()), key=_natural)
     if not paths:
         raise VideoError(f"{folder}: expected a folder of pictures (jpg, png, ...), found none in it")
-    return Pictures(str(folder), paths, len(paths), rate, [path.stem for path in paths])
+    names = [path.stem for path in paths]
+    # "1.png" beside "1.jpg" would have one name.
+    return Pictures(str(folder), paths, len(paths), rate, names if len(set(names)) == len(names) else None)
 
 
 def of_array(frames: NDArray[Any], rate: Fraction) -> Pictures:
