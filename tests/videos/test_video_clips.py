@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from miniatures import film, write_davis, write_flat
+from miniatures import Film, film, write_davis, write_flat
 
 from referent.data.videos.clips import WINDOW, Clip, clips
 from referent.data.videos.davis import read_davis
@@ -76,10 +76,18 @@ def test_a_spoken_name_is_the_phrase_of_a_single_object(tmp_path: Path) -> None:
     assert clips(videos)[0].draw(np.random.default_rng(0))[0].reference.phrase is None
 
 
-def test_a_video_that_never_shows_an_object_twice_is_said(davis: VideoSet) -> None:
+def test_an_object_that_no_frame_shows_is_said(davis: VideoSet) -> None:
     item = Clip(davis.videos[0], numbers=(9,))
-    with pytest.raises(DataError, match="video bear-1: no two annotated frames at most 10 apart"):
+    with pytest.raises(DataError, match="video bear-1: no frame shows object 9"):
         item.draw(np.random.default_rng(0))
+
+
+def test_an_object_of_a_single_frame_is_shown_and_asked_in_that_frame(tmp_path: Path) -> None:
+    one = film(0)
+    write_davis(tmp_path, {"bear": Film(one.frames, (one.labels[0], *(0 * labels for labels in one.labels[1:])))})
+    (item,) = clips(read_davis(tmp_path))
+    (sample,) = item.draw(np.random.default_rng(0))
+    assert sample.picture == sample.reference.examples[0].picture
 
 
 def test_a_set_with_first_masks_alone_cannot_be_trained_on(tmp_path: Path) -> None:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from referent.data.sample import Sample
 from referent.data.videos.video import Video, VideoSet
@@ -19,6 +21,9 @@ from referent.rle import RLE, encode
 
 WINDOW = 10
 """UniRef++'s `SAMPLING_FRAME_RANGE`: how far apart two frames may be, in frames of the data set."""
+
+Shown: TypeAlias = tuple[int, Mapping[int, NDArray[np.bool_]]]
+"""Index of a frame, and the masks of the objects that it shows."""
 
 
 @dataclass(frozen=True)
@@ -56,28 +61,40 @@ class Clip:
     def draw(self, generator: np.random.Generator) -> list[Sample]:
         """One sample: its picture is the later frame; its example the earlier frame with the object's mask there.
 
+        Where no two frames within the window show the same object, one frame is both, as a single picture would be.
+
         Args:
             generator: decides frames, object, phrase, and whether the example is left out.
 
         Raises:
-            DataError: no two frames within the window show the same object, or a mask cannot be read.
+            DataError: no frame shows any of the objects, or a mask cannot be read.
         """
+        (earlier, known), (later, wanted) = self._pair(generator)
+        number = int(generator.choice(sorted(known.keys() & wanted.keys())))
+        example = Example(self.video.frames[earlier], encode(known[number]))
+        reference = self._reference(number, example, generator)
+        return [self._sample(number, later, reference, encode(wanted[number]))]
+
+    def _pair(self, generator: np.random.Generator) -> tuple[Shown, Shown]:
+        """An earlier and a later frame that show the same object."""
         frames = np.array(self.video.masks.annotated)
+        alone: Shown | None = None
         # The first pair will nearly always do: masks of others are not read.
-        for frame in generator.permutation(frames):
-            near = frames[(np.abs(frames - frame) <= self.window) & (frames != frame)]
-            for other in generator.permutation(near):
-                earlier, later = sorted((int(frame), int(other)))
-                truths = self.video.masks.at(earlier).masks, self.video.masks.at(later).masks
-                both = [number for number in self.numbers if number in truths[0] and number in truths[1]]
-                if both:
-                    number = int(generator.choice(both))
-                    example = Example(self.video.frames[earlier], encode(truths[0][number]))
-                    reference = self._reference(number, example, generator)
-                    return [self._sample(number, later, reference, encode(truths[1][number]))]
-        raise DataError(
-            f"video {self.video.name}: no two annotated frames at most {self.window} apart show the same object"
-        )
+        for frame in generator.permutation(frames).tolist():
+            shown = self._shown(frame)
+            if not shown[1]:
+                continue
+            for other in generator.permutation(frames[np.abs(frames - frame) <= self.window]).tolist():
+                if other != frame and shown[1].keys() & (seen := self._shown(other))[1].keys():
+                    return (shown, seen) if frame < other else (seen, shown)
+            alone = alone or shown
+        if alone is None:
+            raise DataError(f"video {self.video.name}: no frame shows object {', '.join(map(str, self.numbers))}")
+        return alone, alone
+
+    def _shown(self, frame: int) -> Shown:
+        masks = self.video.masks.at(frame).masks
+        return frame, {number: masks[number] for number in self.numbers if number in masks}
 
     def _reference(self, number: int, example: Example, generator: np.random.Generator) -> Reference:
         phrases = self.phrases.get(number, ())
