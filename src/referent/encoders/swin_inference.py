@@ -70,7 +70,8 @@ class _Block:
         bias = self.bias[None] if windows.apart is None else (self.bias + windows.apart).repeat(len(x), 1, 1, 1)
         mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=bias.to(q.dtype))
         mixed = mixed.transpose(1, 2).reshape(len(x), -1, channels).index_select(1, windows.place)
-        return self.mlp(x + self.out(mixed).float())
+        result: Tensor = self.mlp(x + self.out(mixed).float())
+        return result
 
 
 class _Stage(nn.Module):
@@ -83,7 +84,7 @@ class _Stage(nn.Module):
 
     def forward(self, feature_map: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C', H', W')."""
-        x = self.merge(feature_map.permute(0, 2, 3, 1))
+        x: Tensor = self.merge(feature_map.permute(0, 2, 3, 1))
         batch, height, width, _ = x.shape
         straight, shifted = self._windows(height, width)
         x = x.reshape(batch, height * width, -1)

@@ -41,7 +41,7 @@ class FastFeedForward:
         """(..., C) float32 -> (..., C) float32."""
         rows = x.reshape(-1, x.shape[-1])
         result = torch.empty_like(rows)
-        for some, into in zip(rows.split(ROWS_AT_ONCE), result.split(ROWS_AT_ONCE), strict=True):
+        for some, into in zip(torch.split(rows, ROWS_AT_ONCE), torch.split(result, ROWS_AT_ONCE), strict=True):
             inner = self.activation(self.expand((self.norm(some) if self.norm_first else some).to(self.dtype)))
             own = some + self.contract(inner).float()
             into.copy_(own if self.norm_first else self.norm(own))

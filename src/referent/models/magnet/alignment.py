@@ -137,7 +137,7 @@ class PaperAlignment(Alignment):
         """
         mix, *rest = self.to_pixels
         assert isinstance(mix, nn.Linear)
-        *shares, own = mix.weight.split([read.shape[2] for read in reads], dim=1)
+        *shares, own = torch.split(mix.weight, [read.shape[2] for read in reads], dim=1)
         pooled = torch.cat([F.linear(read, share) for read, share in zip(reads[:-1], shares, strict=True)], dim=1)
         x = torch.baddbmm(F.linear(reads[-1], own, mix.bias), self._enlarging(height, width, pooled), pooled)
         for part in rest:

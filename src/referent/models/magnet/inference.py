@@ -119,8 +119,9 @@ class _OneQuery(nn.Module):
         super().__init__()
         self.heads = attention.heads
         self.query, self.out = (copy.deepcopy(part) for part in (attention.query, attention.out))
-        self.key = attention.key.weight.detach().unflatten(0, (self.heads, -1)).clone()
-        self.value = attention.value.weight.detach().unflatten(0, (self.heads, -1)).clone()
+        shape = (self.heads, -1, attention.key.in_features)
+        self.key = attention.key.weight.detach().reshape(shape).clone()
+        self.value = attention.value.weight.detach().reshape(shape).clone()
         self.bias = attention.value.bias.detach().clone()
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor, keep: Tensor) -> Tensor:

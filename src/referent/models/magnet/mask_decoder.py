@@ -93,7 +93,8 @@ class MaskDecoder(nn.Module):
             keep = _under(kernels[-1].detach() @ shrunk[which])
             query = layer(query, self.query_place, memories[which], places[which], keep)
             kernels.append(self.kernel(self.norm(query)))
-        return (torch.cat(kernels, dim=1) @ mask_features.flatten(2)).unflatten(2, mask_features.shape[-2:])
+        masks = torch.cat(kernels, dim=1) @ mask_features.flatten(2)
+        return masks.reshape(*masks.shape[:2], *mask_features.shape[-2:])
 
 
 def _under(mask: Tensor) -> Tensor:

@@ -86,8 +86,8 @@ class MagNet(SegmentationModel):
         if not self.training and len(batch.tokens) > AT_ONCE:
             rows = zip(torch.split(batch.tokens, AT_ONCE), torch.split(batch.picture, AT_ONCE), strict=True)
             answers = [self.answer(sight, replace(batch, tokens=tokens, picture=picture)) for tokens, picture in rows]
-            judged = [answer.presence for answer in answers if answer.presence is not None]
-            return Output(torch.cat([answer.logits for answer in answers]), torch.cat(judged) if judged else None)
+            presences = [answer.presence for answer in answers if answer.presence is not None]
+            return Output(torch.cat([answer.logits for answer in answers]), torch.cat(presences) if presences else None)
         tokens = self._tokens(batch.tokens)
         seen, chosen = hide(tokens, self.text_encoder, self.config.predictor) if self._hides else (tokens, None)
         taps = self._decoded(sight, batch, seen)
