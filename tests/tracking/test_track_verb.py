@@ -196,6 +196,30 @@ def test_a_full_disk_ends_the_run_with_what_is_done(
     assert len(lines_of(tmp_path / "found")) == FRAMES
 
 
+def test_an_overlay_that_cannot_be_written_ends_the_run_too(
+    run: Run, clip: Path, memory: Segmenter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise rf.VideoError("overlay.mp4: cannot be written: No space left on device")
+
+    monkeypatch.setattr(rf.VideoWriter, "add", full)
+    result = run("track", clip, "-p", "red", "--out", tmp_path / "found")
+    assert result.code == 2
+    assert "No space left on device" in result.err
+    assert lines_of(tmp_path / "found") == []
+
+
+def test_a_broken_picture_ends_a_folder_with_what_is_done(run: Run, memory: Segmenter, tmp_path: Path) -> None:
+    (tmp_path / "frames").mkdir()
+    for number, picture in enumerate(pictures(4)):
+        picture.save(tmp_path / "frames" / f"{number}.png")
+    (tmp_path / "frames" / "2.png").write_bytes(b"junk")
+    result = run("track", tmp_path / "frames", "-p", "red", "--out", tmp_path / "found")
+    assert result.code == 1
+    assert "2.png: expected a picture" in result.err
+    assert len(lines_of(tmp_path / "found")) == 2
+
+
 def test_a_video_that_is_cut_off_is_followed_to_its_last_good_frame(
     run: Run, memory: Segmenter, tmp_path: Path
 ) -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from referent.segmentation import Segmentation
     from referent.tracker import Tracker
     from referent.tracking.objects import Name
-    from referent.video import Video
+    from referent.video import Frame, Video
 
 OUT = Path("out")
 
@@ -87,14 +87,14 @@ def track(
     numbers = {name: number for number, name in enumerate(asked.phrases, start=1)}
     header = TracksHeader(str(video), segmenter.name, asked.as_json(), numbers, smoothing)
     with Tracks(out, header, resume, source if overlay else None) as tracks:
-        interrupted, failed = _follow(tracker, source, masks, tracks)
+        interrupted, problems = _follow(tracker, source, masks, tracks)
     _report(tracks, asked, masks)
-    if failed:
-        print(f"referent: {failed}", file=sys.stderr)
+    for problem in problems:
+        print(f"referent: {problem}", file=sys.stderr)
     if interrupted:
         print(f"referent: stopped after {len(tracks.found)} frames; --resume goes on", file=sys.stderr)
         raise typer.Exit(INTERRUPTED)
-    if failed or any(index >= len(tracks.found) for index in masks):
+    if problems or any(index >= len(tracks.found) for index in masks):
         raise typer.Exit(SOME_FAILED)
 
 
@@ -125,35 +125,39 @@ def _follow(
     video: Video,
     masks: Mapping[int, Mapping[str, NDArray[np.bool_]]],
     tracks: Tracks,
-) -> tuple[bool, str | None]:
+) -> tuple[bool, list[str]]:
     """Frame after frame; what an earlier run has done is repeated without asking.
 
     Returns:
-        Whether the user has ended it, and what was wrong with the video.
+        Whether the user has ended it, and what is wrong with the video.
     """
-    from referent.errors import VideoError
     from referent.training.interrupt import Interrupts
 
-    earlier = len(tracks.found)
+    earlier, problems = len(tracks.found), list[str]()
     needed = tracker.needed(tracks.found, masks)
     with Interrupts() as interrupts, _progress(video.count) as advance:
-        try:
-            for frame in video:
-                shown = masks.get(frame.index, {})
-                if frame.index >= earlier:
-                    tracks.add(frame, tracker.step(frame, shown))
-                else:
-                    lines = tracks.repeat(frame)
-                    if frame.index in needed:
-                        tracker.recall(frame, {line.name: line.mask for line in lines if line.found}, shown)
-                advance(frame.index >= earlier)
-                if interrupts.asked:
-                    return True, None
-        except VideoError as error:
-            if not tracks.found:
-                raise
-            return False, str(error)
-    return False, None
+        for frame in _readable(video, problems):
+            shown = masks.get(frame.index, {})
+            if frame.index >= earlier:
+                tracks.add(frame, tracker.step(frame, shown))
+            else:
+                lines = tracks.repeat(frame)
+                if frame.index in needed:
+                    tracker.recall(frame, {line.name: line.mask for line in lines if line.found}, shown)
+            advance(frame.index >= earlier)
+            if interrupts.asked:
+                return True, problems
+    return False, problems
+
+
+def _readable(video: Video, problems: list[str]) -> Iterator[Frame]:
+    """Frames up to the first that cannot be read; why is added to `problems`."""
+    from referent.errors import PictureError, VideoError
+
+    try:
+        yield from video
+    except (PictureError, VideoError) as error:
+        problems.append(str(error))
 
 
 @contextmanager
