@@ -2,7 +2,8 @@
 
 python benchmarks/training_economy.py [--model r50] [--batch 8] [--threads 2] [--steps 3] [--out benchmarks/results]
 
-A step is forward, backward and Adam as `referent train` does them, in float32 on random pictures of 416 x 416. Every
+A step is forward, backward and Adam as `referent train` does them, in float32 on random pictures of 416 x 416; model
+"pocket" is that of the recipe etris-pocket. Every
 tuning has a process of its own, whose peak of resident memory after the first step is told; beside it stands what
 autograd keeps of one forward pass. With one thread its processor time is counted, with several the wall clock. Files
 are float32: an adapter, or the whole model where the encoders have changed.
@@ -21,7 +22,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from etris_speed import MODELS
+from etris_sizes import pocket
+from etris_speed import MODELS as PUBLISHED
 from speed import SIDE, batch_of, peak, processor, reset_peak, seconds
 from torch import Tensor, nn
 
@@ -34,6 +36,7 @@ from referent.training.optimiser import build_optimiser, parameter_groups, train
 from referent.training.recipe import Optimiser
 
 TUNINGS = ("faithful", "economical", "full")
+MODELS = {**PUBLISHED, "pocket": pocket}
 
 
 @contextmanager
