@@ -107,7 +107,7 @@ def read_header(path: Path, shape: type[Header], kind: str) -> Header:
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
     except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path}: expected {kind} written by `referent evaluate --save`") from error
+        raise DataError(f"{path}: expected {kind} of an earlier run") from error
 
 
 def read_lines(path: Path, shape: type[Header], kind: str) -> Iterator[tuple[int, Any]]:
