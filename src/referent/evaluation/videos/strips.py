@@ -64,7 +64,7 @@ def _strip(video: Video, tracks: Sequence[Track], answers: Path) -> Image.Image:
     height = round(WIDTH * video.size[0] / video.size[1])
     strip = Image.new("RGB", (FRAMES * (WIDTH + GAP) - GAP, TITLE + height + GAP + CURVE), _PAPER)
     pen = ImageDraw.Draw(strip)
-    pen.text((2, 2), f"{video.name}: J {100 * _mean(tracks):.1f}", fill=_INK)
+    pen.text((2, 2), f"{video.name}: J {100 * _mean(tracks):.1f} over all frames", fill=_INK)
     for place, frame in enumerate(frames):
         looked = _looked(video, frame, answers).resize((WIDTH, height), Image.Resampling.BILINEAR)
         strip.paste(looked, (place * (WIDTH + GAP), TITLE))
