@@ -106,7 +106,12 @@ def test_a_table_that_is_none_is_named(tmp_path: Path, content: str, message: st
 
 
 @pytest.mark.parametrize(
-    ("example", "name"), [("etris-ablation.yaml", "etris-r50-refcoco"), ("magnet-ablation.yaml", "magnet-ablation")]
+    ("example", "name"),
+    [
+        ("etris-ablation.yaml", "etris-r50-refcoco"),
+        ("magnet-ablation.yaml", "magnet-ablation"),
+        ("unirefpp-ablation.yaml", "unirefpp-ablation"),
+    ],
 )
 def test_an_example_fits_its_shipped_recipe(example: str, name: str, tmp_path: Path) -> None:
     rows = load_table(EXAMPLES / example)
