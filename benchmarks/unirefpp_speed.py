@@ -32,11 +32,18 @@ CLS, SEP, FIRST_WORD = 101, 102, 1000
 
 
 def made(config: UniRefConfig) -> UniRef:
-    """Random weights under which the reference and the places count, as in a trained model."""
+    """Random weights under which the reference and the places count, as in a trained model.
+
+    And under which rounding does not decide: proposals whose scores are equal get equal contents, and pixels where none
+    may be, whose scores are all the same, get low ones.
+    """
     model = UniRef(config)
     for name, parameter in model.named_parameters():
         if "modulation.weight" in name or "offsets.weight" in name:
             nn.init.normal_(parameter, std=0.02)
+    with torch.no_grad():
+        model.proposer.content.copy_(model.proposer.content[:1].expand_as(model.proposer.content))
+        model.proposer.project.bias.copy_(-model.proposer.score.weight[0])
     return model
 
 

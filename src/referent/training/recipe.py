@@ -51,6 +51,7 @@ class Start(Part):
         image: the image encoder alone: from a model of ours, a file of CLIP's, the public folded file for MobileNetV2,
             or any layout of Swin's.
         mask: the encoder of examples alone (UniRef++'s), from torchvision's or timm's ResNet-18.
+        sam: the SAM around UniFusion, from Meta's file or in transformers' layout.
         fresh: regular expressions; what `weights` holds of such names is not used, and what it lacks keeps its random
             initialisation.
         text: the text encoder alone, from a model of ours, a file of CLIP's, of its own state dict, or transformers'
@@ -62,6 +63,7 @@ class Start(Part):
     image: Path | None = None
     text: Path | None = None
     mask: Path | None = None
+    sam: Path | None = None
     fresh: list[str] = Field(default_factory=list)
 
     @field_validator("fresh")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import cast
 
 from torch import Tensor, nn
 
@@ -22,6 +23,8 @@ from referent.errors import RecipeError, WeightsError
 from referent.models.base import SegmentationModel
 from referent.models.unirefpp.mask_encoder import MaskResNet
 from referent.models.unirefpp.mask_encoder_weights import load_torchvision
+from referent.models.unirefpp.sam.anything import Sam
+from referent.models.unirefpp.sam.weights import load_sam
 from referent.training.recipe import Start
 
 
@@ -54,6 +57,8 @@ def start_from(model: SegmentationModel, start: Start, family: str) -> None:
         encoder = _part(model, "mask_encoder", "start.mask")
         assert isinstance(encoder, MaskResNet)
         load_torchvision(encoder, start.mask)
+    if start.sam is not None:
+        load_sam(cast(Sam, _part(model, "sam", "start.sam")), start.sam)
     if start.text is not None:
         _fill_text(_part(model, "text_encoder", "start.text"), _located(start.text))
 
