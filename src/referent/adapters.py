@@ -120,7 +120,7 @@ def completed(
     Raises:
         WeightsError: a file that is not there, cannot be used, or is another one.
     """
-    both = dict(tensors)
+    every = dict(tensors)
     for base in bases:
         source = sources[base.part]
         if not source.is_file():
@@ -135,8 +135,8 @@ def completed(
         twice = given.keys() & tensors.keys()
         if twice:
             raise WeightsError(f"{path}: an adapter of {base.name} that also holds parts of it: {listed(twice)}")
-        both |= given
-    return both
+        every |= given
+    return every
 
 
 def locate(path: Path, bases: Sequence[Base], clip: Path | None, packaged: Mapping[str, Path]) -> dict[Part, Path]:
@@ -174,7 +174,9 @@ def find(path: Path, base: Base, packaged: Mapping[str, Path]) -> Path:
     for folder in (path.absolute().parent, Path(), _CLIP_CACHE.expanduser()):
         if (folder / base.name).is_file():
             return folder / base.name
-    advice = "say where it is: clip= in Python, --clip on the command line" if base.part == "both" else "put it there"
+    advice = (
+        "say where it is: clip= in Python, --clip on the command line" if base.part == "both" else "put it beside it"
+    )
     raise WeightsError(
         f"{path}: an adapter of {base.name} (sha256 {base.sha256[:_DIGITS]}...), which is neither beside it nor in the "
         f"working directory, {_CLIP_CACHE} or the hub's cache; {advice}"
@@ -198,7 +200,7 @@ def lent(source: Path, part: Part) -> dict[str, Tensor]:
     tensors = encoder_tensors(source)
     given = {name: value for name, value in tensors.items() if name.startswith(wanted) and can_be_lent(name)}
     if not given:
-        raise WeightsError(f"{source}: expected a file with {part.replace('_', ' ')}, found none in it")
+        raise WeightsError(f"{source}: {part.replace('_', ' ')}: expected tensors {' or '.join(wanted)}*, found none")
     return weights.cast(given, torch.float32)
 
 

@@ -130,11 +130,19 @@ def test_an_adapter_of_two_files_takes_no_clip(pocket: Path, clip: Path) -> None
         rf.load(pocket, clip=clip)
 
 
+def test_a_file_without_the_encoder_that_it_should_lend_is_an_error() -> None:
+    image = POCKET / "deeplabv3_mobilenet_v2_voc.safetensors"
+    with pytest.raises(WeightsError, match=r"deeplab.*: text encoder: expected tensors text_encoder\.\*, found none"):
+        adapters.lent(image, "text_encoder")
+
+
 def test_an_adapter_of_another_file_with_that_name_is_an_error(pocket: Path) -> None:
     header, tensors = weights.read(pocket)
     other = [{**base, "sha256": "0" * 64, "tensors": "1"} for base in header.extra["bases"]]
     weights.write(pocket, tensors, replace(header, extra={"bases": other}))
-    with pytest.raises(WeightsError, match=r"an adapter of deeplab.* \(sha256 0000.*neither beside it.*; put it there"):
+    with pytest.raises(
+        WeightsError, match=r"an adapter of deeplab.* \(sha256 0000.*neither beside it.*; put it beside it"
+    ):
         rf.load(pocket)
     shutil.copy(POCKET / other[0]["name"], pocket.parent)
     shutil.copy(POCKET / other[1]["name"], pocket.parent)
