@@ -67,6 +67,8 @@ def test_several_protocols_are_scored_in_one_pass(videos: VideoSet) -> None:
     later = np.mean([region(square(left), square(10)) for left in MOVING[1:]])
     assert result.number("J", "youtube-vos").value == pytest.approx((later + 2) / 3, abs=1e-6)
     assert result.number("G", "youtube-vos").value is None
+    assert result.scores["davis"].notes == ()
+    assert "followed as davis-2017" in result.scores["youtube-vos"].notes[0]
 
 
 def test_one_bad_video_does_not_end_the_run(videos: VideoSet) -> None:
@@ -140,7 +142,7 @@ def test_a_model_of_phrases_is_asked_for_the_name_of_the_sequence(tmp_path: Path
     write_video(tmp_path, "red-2", MOVING)
     result = evaluated(colours, read_davis(tmp_path, year="2016"), given="phrase")
     assert result.given == "phrase"
-    assert "names of sequences" in result.scores["davis"].notes[0]
+    assert "objects were given by phrases" in result.scores["davis"].notes[0]
     assert result.number("J").value > 0.8
     with pytest.raises(DataError, match="colours takes phrases, so nothing can be shown to it by mask"):
         evaluated(colours, read_davis(tmp_path))

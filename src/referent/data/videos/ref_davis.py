@@ -6,7 +6,7 @@
     DAVIS/JPEGImages/480p/..., DAVIS/Annotations_unsupervised/480p/..., DAVIS/ImageSets/2017/val.txt
 
 DAVIS may lie in the folder itself. Masks are those of the unsupervised task where they are there, as published results
-were scored.
+were scored; the expressions number objects as the semi-supervised task does.
 """
 
 from __future__ import annotations

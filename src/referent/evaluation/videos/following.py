@@ -31,9 +31,11 @@ class Source(Protocol):
 
     Attributes:
         seconds: spent on answering so far.
+        procedure: by which objects are followed; None where there is none.
     """
 
     seconds: float
+    procedure: str | None
 
     def answers(self, video: Video, question: Question) -> Iterator[tuple[int, Masks]]:
         """Index and masks of every frame from the question's first on."""
@@ -52,6 +54,7 @@ class Following:
     def __init__(self, segmenter: AnySegmenter, protocol: VideoProtocol, smoothing: float = 0.0) -> None:
         self._segmenter, self._protocol, self._smoothing = segmenter, protocol, smoothing
         self.seconds = 0.0
+        self.procedure = protocol.procedure if "example" in segmenter.reference_kinds else None
 
     def answers(self, video: Video, question: Question) -> Iterator[tuple[int, Masks]]:
         """See `Source.answers`; one frame at a time is in memory.
@@ -59,12 +62,11 @@ class Following:
         Raises:
             ReferentError: a frame or reference cannot be used.
         """
-        remembers = "example" in self._segmenter.reference_kinds
         began = perf_counter()
         objects: dict[Name, ReferenceLike | None] = {number: one for number, one in question.references.items()}  # noqa: C416
         tracker = self._segmenter.track(
             objects,
-            procedure=self._protocol.procedure if remembers else None,
+            procedure=self.procedure,
             smoothing=self._smoothing,
         )
         self.seconds += perf_counter() - began
@@ -114,6 +116,7 @@ class Written:
     def __init__(self, folder: Path, protocol: VideoProtocol) -> None:
         self._folder, self._protocol = folder, protocol
         self.seconds = 0.0
+        self.procedure: str | None = None
 
     def answers(self, video: Video, question: Question) -> Iterator[tuple[int, Masks]]:
         """See `Source.answers`; frames whose masks are not known are not read.

@@ -212,7 +212,7 @@ class _Run:
         names = {video.name: video for video in self._videos.videos}
         tracks = {name: self._tracks[name] for name in names if name in self._tracks}
         scored = {name: some for name, some in tracks.items() if some}
-        scores = {one.name: _scored(one, scored, bootstrap, self._notes()) for one in self._protocols if scored}
+        scores = {one.name: _scored(one, scored, bootstrap, self._notes(one)) for one in self._protocols if scored}
         spent = self._source.seconds
         return VideoResult(
             model=header.model,
@@ -241,11 +241,15 @@ class _Run:
             predictions=predictions,
         )
 
-    def _notes(self) -> tuple[str, ...]:
-        if self._videos.task != "semi-supervised" or self._given == "mask":
-            return ()
-        how = "names of sequences" if self._given == "phrase" else "first masks and names of sequences"
-        return (f"objects were given by {how}; the published numbers are of first masks alone",)
+    def _notes(self, protocol: VideoProtocol) -> tuple[str, ...]:
+        notes = []
+        if self._videos.task == "semi-supervised" and self._given != "mask":
+            how = "phrases" if self._given == "phrase" else "first masks and phrases"
+            notes.append(f"objects were given by {how}; the published numbers are of first masks alone")
+        followed = self._source.procedure
+        if followed is not None and followed != protocol.procedure:
+            notes.append(f"followed as {followed}; the published numbers of UniRef++ as {protocol.procedure}")
+        return tuple(notes)
 
     def _followed(self, video: Video, journal: VideoJournal | None, advance: Advance) -> tuple[Track, ...]:
         tracks: list[Track] = []
