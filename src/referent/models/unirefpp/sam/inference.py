@@ -17,7 +17,7 @@ from referent.models.unirefpp.mask_inference import fast_mask_encoder
 from referent.models.unirefpp.passes import passes
 from referent.models.unirefpp.sam.model import UniRefSam
 
-# Their embeddings, and what SAM's decoder enlarges them to, are 50 MiB each with ViT-H.
+# References answered together: with ViT-H an example's keys and values take 64 MiB inside UniFusion.
 _TOGETHER = 4
 
 
