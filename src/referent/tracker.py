@@ -24,7 +24,7 @@ from referent.reference import Example, Reference, ReferenceLike
 from referent.segmentation import Segmentation, box_of
 from referent.tracking.follower import Followed, Follower
 from referent.tracking.memory import Features
-from referent.tracking.objects import Name, Objects
+from referent.tracking.objects import ONE, Name, Objects
 from referent.tracking.procedure import Procedure
 from referent.tracking.smoothing import Smoothing
 from referent.video.frame import Frame
@@ -36,13 +36,11 @@ if TYPE_CHECKING:
     MaskSource: TypeAlias = PictureSource | RLE
 
 Answer = TypeVar("Answer", Segmentation, dict[Name, Segmentation])
-_MASK = Reference(examples=(Example("a frame", "its mask"),))
-"""What a mask that comes with a frame is to a model: an example."""
 Check: TypeAlias = Callable[[Reference], object]
 """Raises BadReferenceError for a reference that the model does not take."""
 
-ONE = "object"
-"""Name of the object of a tracker that was asked for one."""
+_MASK = Reference(examples=(Example("a frame", "its mask"),))
+"""What a mask that comes with a frame is to a model: an example."""
 
 
 class AsksFrames(Protocol):

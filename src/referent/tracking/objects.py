@@ -16,6 +16,8 @@ from referent.segmentation import Segmentation
 Name: TypeAlias = str | int
 """What the user calls an object. (Arguments are mappings of `Any`, as one of `Name` would take no `dict[str, ...]`.)"""
 
+ONE = "object"
+"""Name of the only object, where it was given no other."""
 MOST = 254
 """So many objects a palette picture holds: beside them 0, nothing, and 255, which in DAVIS does not count."""
 
