@@ -337,6 +337,18 @@ def test_presence_is_judged_for_every_phrase_and_learnt() -> None:
     assert judged.shape == (len(batch.tokens),)
 
 
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_masks_of_nothing_or_everything_give_finite_losses_and_gradients(value: float) -> None:
+    model, batch = tiny(presence=True), TestMagNet().batch()
+    assert batch.target is not None
+    empty = replace(batch, target=torch.full_like(batch.target, value))
+    losses = model.losses(empty, model(empty))
+    torch.stack(list(losses.values())).sum().backward()
+    assert losses["alignment"] == 0
+    assert all(loss.isfinite() for loss in losses.values())
+    assert all(parameter.grad.isfinite().all() for parameter in model.parameters() if parameter.grad is not None)
+
+
 def test_masks_are_compared_at_the_pictures_size_or_at_the_maps() -> None:
     batch = TestMagNet().batch()
     assert batch.target is not None
