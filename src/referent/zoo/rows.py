@@ -159,6 +159,18 @@ ROWS: Mapping[str, Row] = {
             variant="r101",
         ),
         Row(
+            name="etris-pocket",
+            family="etris",
+            takes=("phrase",),
+            abilities=("says when nothing is there",),
+            parameters=5_964_098,
+            licence="Apache-2.0",
+            origin="in the package, trained by this project",
+            packaged="etris-pocket.safetensors",
+            sha256="7ac3f3620eeb70dff12ae91f703d9de971ae85b18f921526a6e27da92f3da035",
+            card="src/referent/pocket/etris-pocket.md",
+        ),
+        Row(
             name="etris-r50",
             family="etris",
             takes=("phrase",),
