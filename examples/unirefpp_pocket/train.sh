@@ -17,4 +17,7 @@ python "$pocket/pseudo_labels.py" work/deeplabv3_mobilenet_v2_voc.safetensors "$
 python "$pocket/absent_names.py" "$data" work/absent.jsonl
 
 referent train unirefpp-pocket
-referent convert runs/unirefpp-pocket/final.safetensors src/referent/pocket/unirefpp-pocket.safetensors --dtype fp16
+# Chosen on pictures of split train.
+python "$(dirname "$0")/threshold.py" runs/unirefpp-pocket/final.safetensors runs/unirefpp-pocket/found.safetensors \
+    work/coco/phrases_train.json work/clothing/phrases.json work/car_parts/phrases.json work/cats/phrases.json
+referent convert runs/unirefpp-pocket/found.safetensors src/referent/pocket/unirefpp-pocket.safetensors --dtype fp16

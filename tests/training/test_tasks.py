@@ -16,6 +16,7 @@ from rich.console import Console
 from training_tiny import make_data
 from unirefpp_sets import write_fss
 
+import referent as rf
 from referent import weights
 from referent.data.augment import Augment
 from referent.data.loading import open_dataset
@@ -324,6 +325,7 @@ def recipe(phrases: Path, classes: Path, videos: Path, output: Path, **changes: 
         "schedule": {"kind": "cosine"},
         "batch": 2,
         "steps": 8,
+        "presence_threshold": 0.25,
         "workers": 0,
         "validate_every": 8,
         "save_every": 5,
@@ -349,6 +351,7 @@ def test_a_training_on_all_tasks_resumes_to_the_same_weights(
     first, second = weights.read_tensors(whole.weights), weights.read_tensors(resumed.weights)
     assert first.keys() == second.keys()
     assert all(torch.equal(first[name], second[name]) for name in first)
+    assert rf.load(whole.weights, device="cpu").presence_threshold == 0.25  # type: ignore[union-attr]
 
 
 def test_a_model_that_takes_no_examples_is_not_trained_on_them(classes: Path, tmp_path: Path, console: Console) -> None:

@@ -22,7 +22,10 @@ from referent.training.recipe import Recipe
 NAME = re.compile(r"step-(\d{8})\.pt")
 FORMAT = 1
 # Settings that may differ when a training is resumed: they change where and how fast, not what is learnt.
-FREE = {"accumulate", "workers", "validate_every", "save_every", "select", "log_every", "keep", "tensorboard", "output"}
+FREE = {
+    *("accumulate", "workers", "validate_every", "save_every", "select", "presence_threshold", "log_every", "keep"),
+    *("tensorboard", "output"),
+}
 
 
 @dataclass(frozen=True)

@@ -188,6 +188,8 @@ class Recipe(Part):
         validate_every: steps between validations, or None for once an epoch.
         save_every: steps between checkpoints, or None for at each validation.
         select: the score, averaged over the validation sources, whose best value marks the best checkpoint.
+        presence_threshold: from which score on a model that says whether anything is there has found something: in
+            validations, and written into the weights.
         log_every: steps between lines of the log.
         keep: checkpoints kept beside the best.
         tensorboard: also write the log for TensorBoard (needs the `track` extra).
@@ -215,6 +217,7 @@ class Recipe(Part):
     validate_every: int | None = Field(default=None, gt=0)
     save_every: int | None = Field(default=None, gt=0)
     select: str = "mIoU"
+    presence_threshold: float = Field(default=0.5, ge=0, le=1)
     log_every: int = Field(default=10, gt=0)
     keep: int = Field(default=2, gt=0)
     tensorboard: bool = False

@@ -64,6 +64,7 @@ class Results:
             self.plan.validation,
             self.evaluate,
             self.recipe.select,
+            self.recipe.presence_threshold,
         )
         if self.progress.best is None or verdict.selected > self.progress.best:
             self.checkpoints.mark_best(checkpoint)
@@ -82,7 +83,10 @@ class Results:
             TrainingError: the disk is full; an earlier file of that name is untouched.
         """
         path = self.recipe.output / name
-        extra = {"training": {"step": step, "recipe": self.recipe.plain()}}
+        extra = {
+            "presence_threshold": self.recipe.presence_threshold,
+            "training": {"step": step, "recipe": self.recipe.plain()},
+        }
         header = zoo.header(model, self.plan.preparation, self.recipe.model.name, extra)
         try:
             if self.recipe.model.adapter:

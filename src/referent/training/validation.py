@@ -54,6 +54,7 @@ def validate(
     datasets: Sequence[Dataset],
     evaluate: Evaluate,
     select: str,
+    presence_threshold: float,
 ) -> Verdict:
     """Scores of the model as it is now; the model and every random generator stay as they are.
 
@@ -65,6 +66,7 @@ def validate(
         datasets: at least one.
         evaluate: scores one data set.
         select: the score that decides what is best.
+        presence_threshold: from which score on something counts as found.
 
     Raises:
         RecipeError: `evaluate` gives no such score.
@@ -73,7 +75,14 @@ def validate(
 
     with untouched_randomness(), torch.no_grad():
         # A training shows every picture to another model, so nothing is worth keeping between them.
-        segmenter = Segmenter(copy.deepcopy(model).eval(), preparation, name=name, device=device, cache_bytes=0)
+        segmenter = Segmenter(
+            copy.deepcopy(model).eval(),
+            preparation,
+            name=name,
+            device=device,
+            presence_threshold=presence_threshold,
+            cache_bytes=0,
+        )
         scores = {dataset.name: dict(evaluate(segmenter, dataset)) for dataset in datasets}
         for dataset, found in scores.items():
             if select not in found:
