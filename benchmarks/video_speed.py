@@ -25,6 +25,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from speed import processor
+from speed import processor, seconds
 from torch import Tensor
 from torch.nn import functional as F
 from unirefpp_published import published
@@ -145,15 +146,14 @@ def procedure(options: argparse.Namespace) -> dict[str, Any]:
         times: dict[str, list[float]] = {name: [] for name in runs}
         for index, frame in enumerate(frames):
             for name, run in runs.items():
-                began = time.perf_counter()
-                (run.next if index else run.first)(frame)
+                spent = seconds(partial(run.next if index else run.first, frame))
                 # The first frame is given, and the second has no reference between.
                 if index > 1:
-                    times[name].append(time.perf_counter() - began)
+                    times[name].append(spent)
         best = {name: min(found) for name, found in times.items()}
         table[str(count)] = {
             "seconds a frame": {name: {"best": min(t), "median": statistics.median(t)} for name, t in times.items()},
-            "frames a second": {name: 1 / seconds for name, seconds in best.items()},
+            "frames a second": {name: 1 / spent for name, spent in best.items()},
             "times faster": best["published"] / best["ours"],
         }
         print(count, "objects:", json.dumps(table[str(count)]), file=sys.stderr)
