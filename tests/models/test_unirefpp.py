@@ -27,7 +27,7 @@ VOCABULARY = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "dog", "red", "
 DETECTOR = DetectorConfig(encoder_layers=1, decoder_layers=2, heads=2, points=2, feedforward=32, queries=12)
 BERT = BertConfig(vocabulary=len(VOCABULARY), width=64, layers=1, heads=1, feedforward=32, context=16, dropout=0)
 RESNET = ResNetConfig(depths=(1, 1, 1, 1), width=4)
-MASK_ENCODER = MaskEncoderConfig(depths=(1, 1, 1, 1), width=4)
+MASK_ENCODER = MaskEncoderConfig(depths=(1, 1, 1, 1), width=8)
 
 
 def config(**changes: Any) -> UniRefConfig:

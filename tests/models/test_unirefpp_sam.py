@@ -38,7 +38,7 @@ CONFIG = UniRefSamConfig(
     ),
     text=BERT,
     text_dropout=0,
-    mask_encoder=CoarseMaskEncoderConfig(depths=(1, 1, 1), width=4),
+    mask_encoder=CoarseMaskEncoderConfig(depths=(1, 1, 1), width=8),
     fusion=FusionConfig(heads=2, dropout=0),
 )
 

@@ -41,7 +41,7 @@ SAM: dict[str, Any] = {
     "decoder_feedforward": 32,
     "mask_channels": 4,
 }
-TINY = {"sam": SAM, "text": BERT, "mask_encoder": {"depths": [1, 1, 1], "width": 4}, "fusion": {"heads": 2}}
+TINY = {"sam": SAM, "text": BERT, "mask_encoder": {"depths": [1, 1, 1], "width": 8}, "fusion": {"heads": 2}}
 
 
 def debug(name: str, sets: dict[str, Path], output: Path, *overrides: str) -> Recipe:
