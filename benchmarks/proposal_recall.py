@@ -1,6 +1,6 @@
 """How many of the things that expressions mean are among the proposals: recall at IoU 0.5 and 0.7 of boxes.
 
-    python benchmarks/proposal_recall.py DATA [DATA ...] [--split val] [--system FILE.yaml] [--limit N] [--out FILE]
+    python benchmarks/proposal_recall.py DATA [--split val] [--system FILE.yaml] [--limit N] [--out FILE]
 
 A grounding system can answer only with a proposal, so this bounds it from above. Every target counts once, however many
 phrases mean it. Without a system, proposals are cris-pocket's own masks.
@@ -56,11 +56,12 @@ def measure(source: ProposalSource, dataset: Dataset, limit: int | None) -> dict
             proposals = source.propose(image.convert("RGB"), picture)
         best += iou(truth, proposals.boxes).max(axis=1).tolist()
         counts.append(len(proposals))
+    reached = {f"IoU {threshold:.0%}": float(np.mean(np.array(best) >= threshold)) for threshold in THRESHOLDS}
     return {
         "pictures": len(counts),
         "targets": len(best),
         "proposals_a_picture": round(float(np.mean(counts)), 2),
-        "recall": {str(threshold): round(float(np.mean(np.array(best) >= threshold)), 4) for threshold in THRESHOLDS},
+        "recall_percent": {name: round(100 * share, 1) for name, share in reached.items()},
         "processor_seconds_a_picture": round((process_time() - began) / len(counts), 2),
     }
 
@@ -68,31 +69,26 @@ def measure(source: ProposalSource, dataset: Dataset, limit: int | None) -> dict
 def main() -> None:
     """Parse, measure, print, keep."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path, nargs="+")
+    parser.add_argument("data", type=Path)
     parser.add_argument("--split", default="val")
     parser.add_argument("--system", type=Path)
-    parser.add_argument("--limit", type=int, help="Only the first so many pictures of each data set.")
+    parser.add_argument("--limit", type=int, help="Only the first so many pictures of the data set.")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     source: ProposalSource = PocketProposals()
     if options.system:
         config, device = read_config(options.system), device_of(None)
         source = open_proposals(config, Sam(config.sam, device) if config.sam else None, device)
+    dataset = open_dataset(options.data, options.split)
     result: dict[str, Any] = {
         "proposals": source.name,
+        "dataset": dataset.name,
         "split": options.split,
-        "data": {},
+        **measure(source, dataset, options.limit),
         "versions": environment.versions(),
         "command": shlex.join(["python", *sys.argv]),
     }
-    for path in options.data:
-        dataset = open_dataset(path, options.split)
-        result["data"][dataset.name] = found = measure(source, dataset, options.limit)
-        recall = ", ".join(f"{100 * value:.1f} % at IoU {threshold}" for threshold, value in found["recall"].items())
-        print(
-            f"{dataset.name}: {recall}; {found['targets']} targets, {found['pictures']} pictures, "
-            f"{found['proposals_a_picture']} proposals a picture, {found['processor_seconds_a_picture']} s of processor"
-        )
+    print(json.dumps(result, indent=1))
     if options.out:
         options.out.write_text(json.dumps(result, indent=1))
 

@@ -33,4 +33,6 @@ done
 referent evaluate reclip-pocket work/coco/phrases.json --split val \
     --kind position --kind order --kind size --kind relation --kind combined --kind colour \
     --protocol reclip,referent-masks --out "$results/reclip-pocket-coco-offline.json"
-python benchmarks/proposal_recall.py work/coco/phrases.json work/cats/phrases.json --split val --out "$results/proposal-recall.json"
+for set in coco cats; do
+    python benchmarks/proposal_recall.py "work/$set/phrases.json" --split val --limit 56 --out "$results/proposal-recall-$set.json"
+done
