@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from referent.data.checking import OnProblem, Problems
 from referent.data.class_names import as_phrase
-from referent.data.coco_records import DEFAULT_SPLIT
+from referent.data.coco_json import CategoryRecord, ImageRecord, pictures_of
 from referent.data.few_shot.class_set import Drawn
 from referent.data.few_shot.coco import PICTURE_FOLDERS
 from referent.data.published.instances import NOTHING, read_target
@@ -35,14 +35,6 @@ EVERY_OBJECT = Reference.of("every object")
 _FOLDERS = (*PICTURE_FOLDERS, "train", "val", "../train", "../val")
 
 
-class _Image(msgspec.Struct, gc=False):
-    id: int
-    file_name: str
-    height: int
-    width: int
-    split: str = DEFAULT_SPLIT
-
-
 class _Annotation(msgspec.Struct, gc=False):
     id: int
     image_id: int
@@ -52,15 +44,10 @@ class _Annotation(msgspec.Struct, gc=False):
     segmentation: msgspec.Raw = msgspec.Raw()
 
 
-class _Category(msgspec.Struct, gc=False):
-    id: int
-    name: str
-
-
 class _Content(msgspec.Struct):
-    images: list[_Image]
+    images: list[ImageRecord]
     annotations: list[_Annotation]
-    categories: list[_Category]
+    categories: list[CategoryRecord]
 
 
 @dataclass(frozen=True)
@@ -192,7 +179,7 @@ def read_detection(
     names = {category.id: as_phrase(category.name) for category in content.categories}
     places = {number: place for place, number in enumerate(sorted(names))}
     finder = _Finder([pictures] if pictures else [path.absolute().parent / name for name in _FOLDERS])
-    images = _images(path, content.images, split, finder, problems)
+    images = pictures_of(path, content.images, split, finder.find, problems)
     objects = _objects(content, images, places, problems)
     left_out = problems.settle()
     # A picture's objects side by side, in the file's order.
@@ -255,30 +242,8 @@ def _names(folder: str) -> frozenset[str]:
         return frozenset()
 
 
-def _images(
-    path: Path, records: Iterable[_Image], split: str | None, finder: _Finder, problems: Problems
-) -> dict[int, tuple[_Image, Path]]:
-    found: dict[int, tuple[_Image, Path]] = {}
-    splits: dict[str, None] = {}
-    for image in records:
-        splits[image.split] = None
-        if split is not None and image.split != split:
-            continue
-        try:
-            if min(image.height, image.width) < 1:
-                raise DataError(f"expected a size above 0, found {image.height} x {image.width}")
-            if image.id in found:
-                raise DataError("duplicate id")
-            found[image.id] = image, finder.find(image.file_name)
-        except DataError as error:
-            problems.add(f"image {image.id}", str(error))
-    if split is not None and split not in splits:
-        raise DataError(f"{path}: no split {split!r}; there are: {', '.join(splits) or 'no pictures at all'}")
-    return found
-
-
 def _objects(
-    content: _Content, images: Mapping[int, tuple[_Image, Path]], places: Mapping[int, int], problems: Problems
+    content: _Content, images: Mapping[int, tuple[ImageRecord, Path]], places: Mapping[int, int], problems: Problems
 ) -> list[_Annotation]:
     """Those of the pictures at hand: no crowds, and none without area inside its picture."""
     known = {image.id for image in content.images}
@@ -295,7 +260,7 @@ def _objects(
     return found
 
 
-def _within(box: tuple[float, float, float, float], image: _Image) -> tuple[float, float, float, float]:
+def _within(box: tuple[float, float, float, float], image: ImageRecord) -> tuple[float, float, float, float]:
     """Objects365 has boxes that reach beyond their pictures."""
     left, top = max(box[0], 0.0), max(box[1], 0.0)
     right, bottom = min(box[0] + box[2], image.width), min(box[1] + box[3], image.height)

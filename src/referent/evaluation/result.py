@@ -182,9 +182,16 @@ class Result:
         Raises:
             OSError: the folder is missing, not writable or full.
         """
-        path = Path(path)
-        content = self.at(lambda file: relative(file, path.parent)).to_json()
-        atomic_write(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+        write_json(self.at(lambda file: relative(file, Path(path).parent)).to_json(), path)
+
+
+def write_json(content: Mapping[str, Any], path: str | Path) -> None:
+    """A result at `path`, all of it or nothing.
+
+    Raises:
+        OSError: the folder is missing, not writable or full.
+    """
+    atomic_write(Path(path), json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
 def relative(path: str, folder: Path) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import msgspec
 
 from referent.data.checking import OnProblem, Problems, find_file
 from referent.data.class_names import as_phrase
-from referent.data.coco_records import DEFAULT_SPLIT
+from referent.data.coco_json import CategoryRecord, ImageRecord, pictures_of
 from referent.data.few_shot.class_set import ClassSet, Drawn, class_sample
 from referent.data.published.instances import read_target
 from referent.data.published.json_files import read_json
@@ -23,14 +23,6 @@ PICTURE_FOLDERS = ("", "images", *(f"../{name}" for name in ("images", "train201
 """Where pictures are looked for, from the file's folder."""
 
 
-class _Image(msgspec.Struct, gc=False):
-    id: int
-    file_name: str
-    height: int
-    width: int
-    split: str = DEFAULT_SPLIT
-
-
 class _Annotation(msgspec.Struct, gc=False):
     id: int
     image_id: int
@@ -39,15 +31,10 @@ class _Annotation(msgspec.Struct, gc=False):
     area: float | None = None
 
 
-class _Category(msgspec.Struct, gc=False):
-    id: int
-    name: str
-
-
 class _Content(msgspec.Struct):
-    images: list[_Image]
+    images: list[ImageRecord]
     annotations: list[_Annotation]
-    categories: list[_Category]
+    categories: list[CategoryRecord]
 
 
 def read_coco_classes(
@@ -76,7 +63,7 @@ def read_coco_classes(
     content: _Content = read_json(path, _Content, "COCO's images, annotations and categories")
     problems = Problems(path, on_problem)
     folders = [pictures] if pictures else [path.absolute().parent / name for name in PICTURE_FOLDERS]
-    images = _images(path, content.images, split, folders, problems)
+    images = pictures_of(path, content.images, split, lambda name: find_file(name, folders), problems)
     names = {category.id: as_phrase(category.name) for category in content.categories}
     members = _by_class(content, images, names, problems)
     classes: dict[str, list[Sample]] = {names[number]: [] for number in sorted(names)}
@@ -98,30 +85,8 @@ def read_coco_classes(
     return ClassSet(f"{path.absolute().parent.name}/{path.name}", found, left_out)
 
 
-def _images(
-    path: Path, records: Iterable[_Image], split: str | None, folders: Sequence[Path], problems: Problems
-) -> dict[int, tuple[_Image, Path]]:
-    found: dict[int, tuple[_Image, Path]] = {}
-    splits: dict[str, None] = {}
-    for image in records:
-        splits[image.split] = None
-        if split is not None and image.split != split:
-            continue
-        try:
-            if min(image.height, image.width) < 1:
-                raise DataError(f"expected a size above 0, found {image.height} x {image.width}")
-            if image.id in found:
-                raise DataError("duplicate id")
-            found[image.id] = image, find_file(image.file_name, folders)
-        except DataError as error:
-            problems.add(f"image {image.id}", str(error))
-    if split is not None and split not in splits:
-        raise DataError(f"{path}: no split {split!r}; there are: {', '.join(splits) or 'no pictures at all'}")
-    return found
-
-
 def _by_class(
-    content: _Content, images: Mapping[int, tuple[_Image, Path]], names: Mapping[int, str], problems: Problems
+    content: _Content, images: Mapping[int, tuple[ImageRecord, Path]], names: Mapping[int, str], problems: Problems
 ) -> dict[tuple[str, int], list[_Annotation]]:
     """Annotations by class and image id, in order of the images."""
     known = {image.id for image in content.images}

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from referent.data.checking import read_box
+from referent.data.coco_json import CategoryRecord, ImageRecord
 from referent.data.published.json_files import read_json
 from referent.data.published.targets import Outline, Region
 from referent.errors import DataError
@@ -19,17 +20,6 @@ from referent.rle import BadMaskError, read_polygon, read_segmentation
 from referent.segmentation import ExactBox
 
 NOTHING = (b"", b"null", b"[]")
-
-
-class _Image(msgspec.Struct, gc=False):
-    id: int
-    file_name: str
-    height: int
-    width: int
-
-    @property
-    def size(self) -> tuple[int, int]:
-        return self.height, self.width
 
 
 class _Annotation(msgspec.Struct, gc=False):
@@ -41,15 +31,10 @@ class _Annotation(msgspec.Struct, gc=False):
     bbox: msgspec.Raw = msgspec.Raw()
 
 
-class _Category(msgspec.Struct, gc=False):
-    id: int
-    name: str
-
-
 class _Content(msgspec.Struct):
-    images: list[_Image]
+    images: list[ImageRecord]
     annotations: list[_Annotation]
-    categories: list[_Category]
+    categories: list[CategoryRecord]
 
 
 @dataclass(frozen=True)
@@ -216,7 +201,7 @@ def _filled(box: ExactBox | None, size: tuple[int, int]) -> Outline:
     return Outline([read_polygon([left, top, right, top, right, bottom, left, bottom], size)], size)
 
 
-_Record = TypeVar("_Record", _Image, _Annotation)
+_Record = TypeVar("_Record", ImageRecord, _Annotation)
 
 
 def _by_id(path: Path, key: str, records: Sequence[_Record]) -> dict[int, _Record]:

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from referent.evaluation.metrics import Interval
-from referent.evaluation.result import Bootstrap, relative
+from referent.evaluation.result import Bootstrap, relative, write_json
 from referent.evaluation.videos.protocols import VideoProtocol
 from referent.evaluation.videos.questions import Given
-from referent.files import atomic_write
 
 FORMAT = 1
 
@@ -143,6 +142,4 @@ class VideoResult:
         Raises:
             OSError: the folder is missing, not writable or full.
         """
-        path = Path(path)
-        content = self.at(lambda file: relative(file, path.parent)).to_json()
-        atomic_write(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+        write_json(self.at(lambda file: relative(file, Path(path).parent)).to_json(), path)
