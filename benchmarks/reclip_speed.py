@@ -25,7 +25,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from referent.encoders.clip import CLIPResNet, CLIPResNetConfig, CLIPTextConfig, CLIPTextEncoder, CLIPViT, CLIPViTConfig
+from referent.encoders.clip import CLIPResNet, CLIPTextEncoder, CLIPViT
+from referent.encoders.clip_config import CLIPResNetConfig, CLIPTextConfig, CLIPViTConfig
 from referent.encoders.clip_pair import CLIPPair
 from referent.encoders.clip_weights import CLIPWeights
 from referent.encoders.tokenizers import ClipTokenizer

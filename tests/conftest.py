@@ -111,7 +111,7 @@ def sure_colours() -> Segmenter:
 @pytest.fixture(scope="session")
 def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A CRIS of random weights in a file, small enough for every test."""
-    from referent.encoders.clip import CLIPResNetConfig, CLIPTextConfig
+    from referent.encoders.clip_config import CLIPResNetConfig, CLIPTextConfig
     from referent.layers.decoder import DecoderConfig
     from referent.layers.projector import ProjectorConfig
     from referent.models.cris.config import CRISConfig, NeckConfig

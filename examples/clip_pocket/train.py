@@ -27,7 +27,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
-from referent.encoders.clip import CLIPTextConfig
+from referent.encoders.clip_config import CLIPTextConfig
 from referent.encoders.clip_pocket import CLIPPocket, CLIPPocketConfig
 from referent.encoders.mobilenet import from_folded
 from referent.encoders.tokenizers import ClipTokenizer

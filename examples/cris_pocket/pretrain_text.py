@@ -22,7 +22,8 @@ from torch.nn import functional as F
 from referent.encoders.base import TextEncoder
 from referent.encoders.bert import BertConfig
 from referent.encoders.build import build_text_encoder
-from referent.encoders.clip import CLIPTextConfig, CLIPTextEncoder
+from referent.encoders.clip import CLIPTextEncoder
+from referent.encoders.clip_config import CLIPTextConfig
 from referent.encoders.tokenizers import ClipTokenizer
 from referent.training.text_vectors import TextVectors
 

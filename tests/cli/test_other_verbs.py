@@ -58,7 +58,7 @@ def test_the_table_of_models_for_machines(run: Run) -> None:
 
 def official_checkpoint(path: Path) -> dict[str, torch.Tensor]:
     """A checkpoint as the official training writes it, of a CRIS with a width no published one has."""
-    from referent.encoders.clip import CLIPResNetConfig, CLIPTextConfig
+    from referent.encoders.clip_config import CLIPResNetConfig, CLIPTextConfig
     from referent.layers.decoder import DecoderConfig
     from referent.layers.projector import ProjectorConfig
     from referent.models.cris.config import CRISConfig, NeckConfig
@@ -135,7 +135,8 @@ def test_clip_archives_become_safetensors(run: Run, tmp_path: Path) -> None:
 
 def openai_state() -> dict[str, torch.Tensor]:
     """A CLIP of a tiny width, under OpenAI's names."""
-    from referent.encoders.clip import CLIPResNet, CLIPResNetConfig, CLIPTextConfig, CLIPTextEncoder
+    from referent.encoders.clip import CLIPResNet, CLIPTextEncoder
+    from referent.encoders.clip_config import CLIPResNetConfig, CLIPTextConfig
     from referent.encoders.clip_names import image_rows, text_rows
     from referent.encoders.keymap import to_theirs
 

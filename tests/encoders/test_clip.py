@@ -6,7 +6,8 @@ from torch import nn
 
 from referent.encoders.base import ImageEncoder
 from referent.encoders.build import build_image_encoder
-from referent.encoders.clip import CLIPResNetConfig, CLIPTextConfig, CLIPTextEncoder, CLIPViTConfig
+from referent.encoders.clip import CLIPTextEncoder
+from referent.encoders.clip_config import CLIPResNetConfig, CLIPTextConfig, CLIPViTConfig
 from referent.layers.position import resize_table, sinusoids, sinusoids_2d
 
 RESNET = CLIPResNetConfig(blocks=(1, 2, 1, 1), width=8, embed=12, grid=2)

@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 
 import referent as rf
 from referent import weights
-from referent.encoders.clip import CLIPTextConfig
+from referent.encoders.clip_config import CLIPTextConfig
 from referent.encoders.clip_pocket import CLIPPocket, CLIPPocketConfig, open_clip
 from referent.encoders.tokenizers import ClipTokenizer
 from referent.errors import DataError, WeightsError

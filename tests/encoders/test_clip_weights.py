@@ -15,7 +15,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from referent.encoders.clip import CLIPResNet, CLIPResNetConfig, CLIPTextConfig, CLIPTextEncoder, CLIPViT, CLIPViTConfig
+from referent.encoders.clip import CLIPResNet, CLIPTextEncoder, CLIPViT
+from referent.encoders.clip_config import CLIPResNetConfig, CLIPTextConfig, CLIPViTConfig
 from referent.encoders.clip_names import image_rows, text_rows
 from referent.encoders.clip_weights import load_clip_image, load_clip_text, read_clip
 from referent.encoders.foreign import read_foreign

@@ -16,7 +16,8 @@ from referent.data.scenes import pairs
 from referent.data.scenes.pairs import TASKS, pair_examples
 from referent.data.scenes.relations import relations
 from referent.data.scenes.world import Scene
-from referent.encoders.clip import CLIPResNet, CLIPResNetConfig, CLIPTextConfig, CLIPTextEncoder
+from referent.encoders.clip import CLIPResNet, CLIPTextEncoder
+from referent.encoders.clip_config import CLIPResNetConfig, CLIPTextConfig
 from referent.encoders.clip_names import image_rows, text_rows
 from referent.encoders.clip_pair import CLIPPair
 from referent.encoders.clip_weights import CLIPWeights

@@ -6,7 +6,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from referent.encoders.clip import CLIPResNetConfig, CLIPTextConfig, CLIPViTConfig
+from referent.encoders.clip_config import CLIPResNetConfig, CLIPTextConfig, CLIPViTConfig
 from referent.encoders.mobilenet import MobileNetV2Config
 from referent.errors import TrainingError, WeightsError
 from referent.layers.decoder import DecoderConfig

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from referent.encoders.clip import CLIPResNetConfig, CLIPTextConfig
+from referent.encoders.clip_config import CLIPResNetConfig, CLIPTextConfig
 from referent.layers import packed
 from referent.layers.decoder import DecoderConfig
 from referent.layers.packed import PackedConv, PackedLinear

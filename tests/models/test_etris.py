@@ -7,7 +7,7 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
-from referent.encoders.clip import CLIPResNetConfig, CLIPTextConfig, CLIPViTConfig
+from referent.encoders.clip_config import CLIPResNetConfig, CLIPTextConfig, CLIPViTConfig
 from referent.encoders.mobilenet import MobileNetV2Config
 from referent.errors import WeightsError
 from referent.layers.attention import Attention

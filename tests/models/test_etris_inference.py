@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from referent.encoders.clip import CLIPResNetConfig
+from referent.encoders.clip_config import CLIPResNetConfig
 from referent.layers.decoder import DecoderConfig
 from referent.layers.projector import ProjectorConfig
 from referent.layers.winograd import WinogradConv

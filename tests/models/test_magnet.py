@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from referent.encoders.bert import BertConfig
-from referent.encoders.clip import CLIPResNetConfig, CLIPTextConfig, CLIPViTConfig
+from referent.encoders.clip_config import CLIPResNetConfig, CLIPTextConfig, CLIPViTConfig
 from referent.encoders.mobilenet import MobileNetV2Config
 from referent.encoders.swin import SwinConfig
 from referent.errors import WeightsError

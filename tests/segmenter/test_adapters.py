@@ -14,7 +14,7 @@ from torch import Tensor
 
 import referent as rf
 from referent import adapters, hub, weights, zoo
-from referent.encoders.clip import CLIPResNetConfig, CLIPTextConfig
+from referent.encoders.clip_config import CLIPResNetConfig, CLIPTextConfig
 from referent.encoders.clip_names import image_rows, text_rows
 from referent.encoders.clip_weights import load_clip_image, load_clip_text, read_clip
 from referent.encoders.keymap import to_theirs

@@ -7,7 +7,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from referent.encoders.clip import CLIPTextConfig, CLIPTextEncoder
+from referent.encoders.clip import CLIPTextEncoder
+from referent.encoders.clip_config import CLIPTextConfig
 from referent.errors import RecipeError
 from referent.training.auxiliary import build_auxiliary
 from referent.training.text_vectors import TextVectors

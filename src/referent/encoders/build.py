@@ -8,7 +8,8 @@ from pydantic import Field
 
 from referent.encoders.base import ImageEncoder, TextEncoder
 from referent.encoders.bert import BertConfig, BertEncoder
-from referent.encoders.clip import CLIPResNet, CLIPResNetConfig, CLIPTextConfig, CLIPTextEncoder, CLIPViT, CLIPViTConfig
+from referent.encoders.clip import CLIPResNet, CLIPTextEncoder, CLIPViT
+from referent.encoders.clip_config import CLIPResNetConfig, CLIPTextConfig, CLIPViTConfig
 from referent.encoders.mobilenet import MobileNetV2, MobileNetV2Config
 from referent.encoders.resnet import ResNet, ResNetConfig
 from referent.encoders.swin import Swin, SwinConfig

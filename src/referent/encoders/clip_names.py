@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from referent.encoders.clip import CLIPResNetConfig, CLIPTextConfig, CLIPViTConfig
+from referent.encoders.clip_config import CLIPResNetConfig, CLIPTextConfig, CLIPViTConfig
 from referent.encoders.keymap import Row, packed_attention
 
 

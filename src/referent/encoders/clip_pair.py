@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from referent.encoders.clip import CLIPResNet, CLIPResNetConfig, CLIPTextEncoder, CLIPViT
+from referent.encoders.clip import CLIPResNet, CLIPTextEncoder, CLIPViT
+from referent.encoders.clip_config import CLIPResNetConfig
 from referent.encoders.clip_weights import CLIPWeights, load_clip_image, load_clip_text, read_clip
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from referent import weights
-from referent.encoders.clip import CLIPTextConfig, CLIPTextEncoder
+from referent.encoders.clip import CLIPTextEncoder
+from referent.encoders.clip_config import CLIPTextConfig
 from referent.encoders.clip_pair import CLIPPair
 from referent.encoders.mobilenet import MobileNetV2, MobileNetV2Config
 from referent.errors import WeightsError

@@ -21,16 +21,8 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from referent.encoders.clip import (
-    HEAD_WIDTH,
-    Activation,
-    CLIPResNet,
-    CLIPResNetConfig,
-    CLIPTextConfig,
-    CLIPTextEncoder,
-    CLIPViT,
-    CLIPViTConfig,
-)
+from referent.encoders.clip import CLIPResNet, CLIPTextEncoder, CLIPViT
+from referent.encoders.clip_config import HEAD_WIDTH, Activation, CLIPResNetConfig, CLIPTextConfig, CLIPViTConfig
 from referent.encoders.clip_names import image_rows, openai_from_transformers, text_rows
 from referent.encoders.foreign import read_foreign, state_dict_in
 from referent.encoders.keymap import prefixed, to_ours

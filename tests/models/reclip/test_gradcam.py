@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from referent.encoders.clip import CLIPResNet, CLIPResNetConfig, CLIPViT, CLIPViTConfig
+from referent.encoders.clip import CLIPResNet, CLIPViT
+from referent.encoders.clip_config import CLIPResNetConfig, CLIPViTConfig
 from referent.models.reclip.gradcam import Sight
 
 TEXT = F.normalize(torch.randn(16, generator=torch.Generator().manual_seed(3)), dim=0)

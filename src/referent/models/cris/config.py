@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from referent.encoders.build import ImageEncoderConfig
-from referent.encoders.clip import CLIPResNetConfig, CLIPTextConfig
+from referent.encoders.clip_config import CLIPResNetConfig, CLIPTextConfig
 from referent.layers.decoder import DecoderConfig
 from referent.layers.projector import ProjectorConfig
 

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from referent.encoders.build import ImageEncoderConfig
-from referent.encoders.clip import CLIPResNetConfig, CLIPTextConfig, CLIPViTConfig
+from referent.encoders.clip_config import CLIPResNetConfig, CLIPTextConfig, CLIPViTConfig
 from referent.layers.decoder import DecoderConfig
 from referent.layers.projector import ProjectorConfig
 from referent.models.etris.variants.detection import BoxHeadConfig

@@ -9,7 +9,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from referent.encoders.clip import CLIPResNetConfig, CLIPViTConfig
+from referent.encoders.clip_config import CLIPResNetConfig, CLIPViTConfig
 from referent.encoders.clip_names import image_rows, text_rows
 from referent.encoders.clip_weights import image_config, text_config
 from referent.encoders.keymap import Row, packed_attention, prefixed, to_ours, to_theirs

@@ -8,7 +8,8 @@ from typing import Any
 from torch import Tensor
 
 from referent.encoders.base import ImageEncoder
-from referent.encoders.clip import CLIPTextEncoder, CLIPViTConfig
+from referent.encoders.clip import CLIPTextEncoder
+from referent.encoders.clip_config import CLIPViTConfig
 from referent.models.base import Batch, Output, SegmentationModel
 from referent.models.etris.config import ETRISConfig
 
