@@ -56,14 +56,18 @@ def test_without_the_training_split_nobody_knows_what_is_seen(tmp_path: Path) ->
     assert {item.seen for item in video.objects} == {None}
 
 
-@pytest.mark.parametrize("place", ["valid", "meta_jsons", "."])
-def test_lvos_counts_from_an_objects_start_up_to_its_end(tmp_path: Path, place: str) -> None:
+@pytest.mark.parametrize(
+    ("place", "start", "end"), [("valid", "0", "6"), ("meta_jsons", "00000000", "00000006"), (".", 0, 6)]
+)
+def test_lvos_counts_from_an_objects_start_up_to_its_end(
+    tmp_path: Path, place: str, start: str | int, end: str | int
+) -> None:
     one = film(0)
     write_frames(tmp_path / "valid" / "JPEGImages" / "xyz", one, names="{:08d}")
     for index in range(0, len(one.labels), 5):
         save_labels(tmp_path / "valid" / "Annotations" / "xyz" / f"{index:08d}.png", one.labels[index])
     (tmp_path / place).mkdir(exist_ok=True)
-    spans = {"1": {"frame_range": {"start": "0", "end": "6", "frame_nums": "2"}}}
+    spans = {"1": {"frame_range": {"start": start, "end": end, "frame_nums": "2"}}}
     (tmp_path / place / "valid_meta.json").write_text(json.dumps({"videos": {"xyz": {"objects": spans}}}))
     found = open_videos(tmp_path, "valid")
     (video,) = found.videos

@@ -11,6 +11,7 @@ The meta file may also lie in `meta_jsons/`, or beside the splits.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
@@ -27,9 +28,13 @@ PLACES = (*NAMES, "meta_jsons", ".")
 """Folders within that of the data set in which `META` is looked for."""
 
 
+_Digits = Annotated[str, msgspec.Meta(pattern=r"^[0-9]+$")]
+
+
 class _Range(msgspec.Struct):
-    start: int
-    end: int
+    # As numbers, or as text that may begin with zeros, as the frames' names do.
+    start: int | _Digits
+    end: int | _Digits
 
 
 class _Object(msgspec.Struct):
@@ -62,9 +67,7 @@ def read_lvos(folder: Path, split: str | None = None, *, on_problem: OnProblem =
     """
     files = metas(folder)
     split = chosen_split(folder, split, files)
-    meta: _Meta = read_json(
-        files[split], _Meta, "LVOS's {videos: {VIDEO: {objects: {NUMBER: {frame_range}}}}}", strict=False
-    )
+    meta: _Meta = read_json(files[split], _Meta, "LVOS's {videos: {VIDEO: {objects: {NUMBER: {frame_range}}}}}")
     lists = [path for path in (folder / UNSEEN, folder / split / UNSEEN) if path.is_file()]
     unseen = frozenset(read_text(lists[0]).split()) if lists else None
 
@@ -80,7 +83,7 @@ def _objects(labelled: Labelled, entry: _Entry, seen: bool | None) -> list[Video
     numbers = {int(name): index for name, index in labelled.index.items() if name.isdecimal()}
     objects = []
     for number, item in sorted(entry.objects.items(), key=lambda pair: int(pair[0])):
-        start, end = item.frame_range.start, item.frame_range.end
+        start, end = int(item.frame_range.start), int(item.frame_range.end)
         if start not in numbers:
             raise DataError(f"object {number}: begins in frame {start}, which is not there")
         # The official code counts up to `end`, itself left out.
