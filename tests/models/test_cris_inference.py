@@ -50,7 +50,7 @@ def test_it_answers_the_same(name: str) -> None:
 def test_it_answers_the_same_where_winograd_is_used(sides: tuple[int, int]) -> None:
     cris = model(WIDE)
     form = CRISInference(cris, size=832)  # as if for large pictures, so that Winograd is chosen
-    assert isinstance(form._projector.second, WinogradConv)
+    assert isinstance(form._neck.settle, WinogradConv)
     batch = Batch(torch.randn(2, 3, *sides), Cases().batch(2, 3).tokens, torch.tensor([1, 0, 1]))
     expected, found = cris(batch), form(batch)
     assert torch.allclose(found.logits, expected.logits, atol=2e-4)

@@ -19,11 +19,11 @@ _WINOGRAD_FROM = 128 * 128 * 52 * 52
 TOGETHER = 4
 
 
-def conv3(weight: Tensor, bias: Tensor, side: int, dtype: torch.dtype) -> WinogradConv | PackedConv:
-    """A 3x3 convolution with ReLU for maps of about `side` pixels a side."""
+def conv3(weight: Tensor, bias: Tensor, side: int, dtype: torch.dtype, relu: bool = True) -> WinogradConv | PackedConv:
+    """A 3x3 convolution for maps of about `side` pixels a side."""
     if dtype == torch.float32 and _winograd_pays(weight, side):
-        return WinogradConv(weight, bias, relu=True)
-    return PackedConv(weight.to(dtype), bias.to(dtype), relu=True, side=side, padding=1)
+        return WinogradConv(weight, bias, relu)
+    return PackedConv(weight.to(dtype), bias.to(dtype), relu, side, padding=1)
 
 
 def conv_of_any_size(

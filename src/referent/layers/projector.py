@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from referent.layers.convolution import conv_bn_relu
+from referent.layers.doubling import KERNEL, convolved_doubled, doubled, multiplications, taps
 
 
 class ProjectorConfig(BaseModel):
@@ -64,22 +67,37 @@ class Projector(nn.Module):
         self.last = nn.Conv2d(width, width, 1)
         self.to_kernel = nn.Linear(state_width, width * kernel * kernel + 1)
 
+    def share(self, finest: Tensor) -> Tensor:
+        """What a map (P, hidden, 4 h, 4 w) of the picture adds to the second convolution: (P, width, 4 h, 4 w)."""
+        convolved: Tensor = self.second[0](finest)
+        return convolved
+
     def forward(self, feature_map: Tensor, state: Tensor, detail: tuple[Tensor, Tensor] | None = None) -> Tensor:
         """Draw.
 
         Args:
             feature_map: (N, in_channels, h, w).
             state: (N, state_width).
-            detail: maps (N, hidden, 2 h, 2 w) and (N, hidden, 4 h, 4 w) of the picture, added on the way up.
+            detail: a map (N, hidden, 2 h, 2 w) of the picture, added on the way up, and the `share` of one of twice its
+                size, which would be added one step later, before the second convolution.
 
         Returns:
             Mask logits (N, 1, 4 h, 4 w).
         """
-        x = self.first(F.interpolate(feature_map, scale_factor=2, mode="bilinear"))
-        if detail is not None:
-            x = x + detail[0]
-        x = F.interpolate(x, scale_factor=2, mode="bilinear")
-        if detail is not None:
-            x = x + detail[1]
-        x = self.last(self.second(x))
+        x = self.first[1:](_convolved_doubled(feature_map, self.first[0]))
+        if detail is None:
+            x = _convolved_doubled(x, self.second[0])
+        else:
+            x = _convolved_doubled(x + detail[0], self.second[0]) + detail[1]
+        x = self.last(self.second[1:](x))
         return dynamic_convolution(x, self.to_kernel(state), self.kernel)
+
+
+def _convolved_doubled(feature_map: Tensor, convolution: nn.Module) -> Tensor:
+    """The `Conv2d` of the enlarged map, in whichever order takes fewer multiplications."""
+    assert isinstance(convolution, nn.Conv2d)
+    _, channels, height, width = feature_map.shape
+    if multiplications(channels, height, width) < 4 * KERNEL**2 * channels:
+        return convolved_doubled(feature_map, [partial(F.linear, weight=row) for row in taps(convolution.weight)])
+    convolved: Tensor = convolution(doubled(feature_map))
+    return convolved

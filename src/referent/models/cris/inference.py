@@ -3,6 +3,7 @@
 Exact changes (up to rounding), in the order of what they save:
 
 * 3x3 convolutions in float32 by Winograd (`layers/winograd.py`): about half of their time;
+* the projector's convolutions of enlarged maps with their products taken before the enlarging (`layers/doubling.py`);
 * all that no phrase enters is computed once a picture. A 1x1 convolution of concatenated maps is the sum of one for
   each map, so the picture's share of `merge4` and `merge3` is computed in `look_at`;
 * a 1x1 convolution and a bilinear resize commute, so what comes from the coarsest map is convolved before it is
@@ -152,7 +153,7 @@ class CRISInference(InferenceForm):
         sight = self._neck.look(*maps[-3:])
         if not self._detail:
             return sight
-        return *sight, self._detail[0](maps[-3]), self._detail[1](maps[-4])
+        return *sight, self._detail[0](maps[-3]), self._projector.share(self._detail[1](maps[-4]))
 
     @torch.inference_mode()
     def read(self, tokens: Tensor) -> tuple[Tensor, Tensor]:

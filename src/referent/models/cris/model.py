@@ -50,14 +50,14 @@ class CRIS(SegmentationModel):
             image: (B, 3, H, W) float, normalised.
 
         Returns:
-            Three maps, fine to coarse, and with `detail` two more, coarse to fine; first dimension B.
+            Three maps, fine to coarse, and with `detail` the projector's two, see there; first dimension B.
         """
         maps = self.image_encoder(image)
         v3, v4, v5 = maps[-3:]
         sight = self.neck.project(v3, v4, v5)
         if self.detail is None:
             return sight
-        return *sight, self.detail[0](v3), self.detail[1](maps[-4])
+        return *sight, self.detail[0](v3), self.projector.share(self.detail[1](maps[-4]))
 
     def read(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Phrases alone: (N, L) ids -> words (N, L, D), state (N, E). They do not depend on the picture."""

@@ -42,8 +42,8 @@ class Steps(SegmentationModel):
             image: (B, 3, H, W) float, normalised.
 
         Returns:
-            The neck's maps of stages before the first Bridger, with `detail` two maps, the first Bridger's view, and
-            the encoder's flow at that Bridger; first dimension B.
+            The neck's maps of stages before the first Bridger, with `detail` the projector's two, the first Bridger's
+            view, and the encoder's flow at that Bridger; first dimension B.
         """
         encoder = self.image_encoder
         flow = encoder.stem(image)
@@ -56,7 +56,10 @@ class Steps(SegmentationModel):
                 self._take(number, flow, maps)
         self._tell_of_resizing(image, seen_by_all[0])
         fine = self.config.neck.stages[0]
-        details = [layer(seen_by_all[fine - number]) for number, layer in enumerate(self.detail or ())]
+        details: list[Tensor] = []
+        if self.detail is not None:
+            finest = self.detail[1](seen_by_all[fine - 1])
+            details = [self.detail[0](seen_by_all[fine]), self.projector.share(finest)]
         if not self.config.bridger.places:
             return (*maps, *details)
         return (*maps, *details, *self.bridgers[0].look(seen_by_all[self._first]), *encoder.parts(flow))
