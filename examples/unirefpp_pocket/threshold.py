@@ -8,6 +8,7 @@ right decisions.
 
 import sys
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 
@@ -21,7 +22,7 @@ PICTURES = 60
 
 def scores(model: Segmenter, path: str) -> list[tuple[float, bool]]:
     """Score, and whether something is there, for the phrases of some pictures."""
-    samples = open_dataset(path, "train").samples
+    samples = open_dataset(Path(path), "train").samples
     pictures = list(dict.fromkeys(sample.picture for sample in samples))
     chosen = set(islice(pictures, 0, None, max(1, len(pictures) // PICTURES)))
     asked = [sample for sample in samples if sample.picture in chosen]

@@ -17,7 +17,9 @@ python "$pocket/pseudo_labels.py" work/deeplabv3_mobilenet_v2_voc.safetensors "$
 python "$pocket/absent_names.py" "$data" work/absent.jsonl
 
 referent train unirefpp-pocket
+referent train unirefpp-pocket "start={weights: runs/unirefpp-pocket/final.safetensors}" preparation.size=256 preparation.longest=384 \
+    optimiser.lr=6e-4 schedule.warmup=30 steps=480 validate_every=480 save_every=60 output=runs/unirefpp-pocket-256
 # Chosen on pictures of split train.
-python "$(dirname "$0")/threshold.py" runs/unirefpp-pocket/final.safetensors runs/unirefpp-pocket/found.safetensors \
+python "$(dirname "$0")/threshold.py" runs/unirefpp-pocket-256/final.safetensors runs/unirefpp-pocket-256/found.safetensors \
     work/coco/phrases_train.json work/clothing/phrases.json work/car_parts/phrases.json work/cats/phrases.json
-referent convert runs/unirefpp-pocket/found.safetensors src/referent/pocket/unirefpp-pocket.safetensors --dtype fp16
+referent convert runs/unirefpp-pocket-256/found.safetensors src/referent/pocket/unirefpp-pocket.safetensors --dtype fp16
