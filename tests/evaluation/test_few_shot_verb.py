@@ -133,6 +133,9 @@ def test_pascal_vocs_folder_is_not_taken_for_videos(run, paint, tiny_weights, tm
     result = json.loads(ended.out)
     assert result["few_shot"]["classes"]["car"] > 0.95
     assert result["few_shot"]["spreads"]["fss"]["FB-IoU"]["mean"] > 0.95
+    ended = run("evaluate", tiny_weights, voc)
+    assert ended.code == 2
+    assert "holds PASCAL VOC's class masks: ask for its classes by examples, --shots 1" in ended.err
 
 
 @pytest.mark.usefixtures("colour_zoo")

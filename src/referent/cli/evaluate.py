@@ -126,6 +126,7 @@ def evaluate(
     from referent import segmenter, weights, zoo
     from referent.cli.evaluate_videos import Asked, follow
     from referent.cli.few_shot import few_shot_of
+    from referent.data.few_shot.voc import find_voc
     from referent.data.published.layout import find_layout
     from referent.data.videos.opening import find_videos
     from referent.errors import DataError
@@ -134,7 +135,9 @@ def evaluate(
     from referent.evaluation.source import Source
 
     names = [name.strip() for value in protocol or () for name in value.split(",") if name.strip()]
-    # PASCAL VOC's folder, which few-shot data may be, looks like DAVIS's.
+    if shots is None and find_voc(data) is not None:
+        raise DataError(f"{data}: holds PASCAL VOC's class masks: ask for its classes by examples, --shots 1")
+    # PASCAL VOC's folder looks like DAVIS's.
     if shots is None and find_layout(data) is None and find_videos(data) is not None:
         of_pictures = {
             "--pictures": pictures, "--allow-missing": allow_missing, "--raw": raw, "--class-names": class_names,
