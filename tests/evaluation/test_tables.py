@@ -48,6 +48,19 @@ def test_a_table_has_one_row_a_file_with_numbers_and_intervals(root):
     assert text.endswith("<!-- end table -->\n\nthe end\n")
 
 
+def test_values_of_a_path_become_columns_and_what_has_no_file_a_dash(root):
+    text = fill(page('files=results/*.json across=dataset columns="n=phrases, mIoU:name"'), root)
+    assert text.splitlines()[3:6] == [
+        "| n | cats | dogs |",
+        "| --: | --: | --: |",
+        "| 3 | 100.0 [100.0, 100.0] | 100.0 [100.0, 100.0] |",
+    ]
+    text = fill(page('files=results/*.json across=dataset columns="Data=dataset, mIoU:name"'), root)
+    assert "| cats | 100.0 [100.0, 100.0] | - |\n| dogs | - | 100.0 [100.0, 100.0] |" in text
+    with pytest.raises(DataError, match=r"two files for stub in the row 3"):
+        fill(page('files=results/*.json across=model columns="n=phrases, mIoU:name"'), root)
+
+
 def test_filling_twice_changes_nothing(root):
     once = fill(page('files=results/*.json columns="dataset, mIoU"'), root)
     assert fill(once, root) == once

@@ -11,6 +11,8 @@ phrase), printed in percent with its interval; "seeds:class-mIoU", its mean over
 deviation; "AUROC"; "protocol", name and version; "notes" of the protocol; or keys into the JSON file joined by dots
 ("machine.processor"). With keys alone, any JSON file will do. Results under two versions of one protocol do not stand
 in one table.
+`across`: a path whose values become columns of their own ("model"): these hold the last of `columns`, and rows that
+agree in all others are one.
 
     <!-- table: protocols -->
 
@@ -114,17 +116,35 @@ def _table(options: str, root: Path) -> str:
         for file, content in files
         for protocol in protocols
     ]
-    numeric = [all(re.match(r"[-\d]", row[index]) for row in rows) for index in range(len(columns))]
-    lines = [[title for title, _ in columns], ["--:" if right else "---" for right in numeric], *rows]
+    titles = [title for title, _ in columns]
+    if "across" in given:
+        spread = [_cell(content, given["across"], protocol, file) for file, content in files for protocol in protocols]
+        titles, rows = _across(titles, rows, spread)
+    numeric = [all(re.match(r"[-\d]", row[index]) for row in rows) for index in range(len(titles))]
+    lines = [titles, ["--:" if right else "---" for right in numeric], *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _across(titles: list[str], rows: list[list[str]], spread: list[str]) -> tuple[list[str], list[list[str]]]:
+    """Titles and rows with the last column parted by the values in `spread`, which has one a row."""
+    cells: dict[tuple[str, ...], dict[str, str]] = {}
+    for row, value in zip(rows, spread, strict=True):
+        of_row = cells.setdefault(tuple(row[:-1]), {})
+        if value in of_row:
+            raise DataError(f"table marker: two files for {value} in the row {', '.join(row[:-1])}")
+        of_row[value] = row[-1]
+    values = list(dict.fromkeys(spread))
+    return [*titles[:-1], *values], [
+        [*key, *(found.get(value, "-") for value in values)] for key, found in cells.items()
+    ]
 
 
 def _options(text: str) -> dict[str, str]:
     pairs = [part.partition("=") for part in shlex.split(text)]
     given = {name: value for name, _, value in pairs}
-    unknown = given.keys() - {"files", "protocol", "columns"}
+    unknown = given.keys() - {"files", "protocol", "columns", "across"}
     if unknown or not {"files", "columns"} <= given.keys():
-        raise DataError(f"table marker: expected files=, columns= and perhaps protocol=, found {text!r}")
+        raise DataError(f"table marker: expected files=, columns= and perhaps protocol= and across=, found {text!r}")
     return given
 
 
