@@ -139,11 +139,12 @@ def test_it_cannot_train(fast: UniRefInference) -> None:
         fast.losses(given, fast(given))
 
 
+@pytest.mark.parametrize("head_width", [None, WIDTH // 2])
 @pytest.mark.parametrize("keys", [3, WIDTH + 5])
-def test_fusion_reads_few_keys_and_many_as_it_was_trained_to(keys: int) -> None:
+def test_fusion_reads_few_keys_and_many_as_it_was_trained_to(keys: int, head_width: int | None) -> None:
     generator = torch.Generator().manual_seed(0)
     torch.manual_seed(0)
-    fusion = UniFusion(WIDTH, FusionConfig(heads=2)).eval()
+    fusion = UniFusion(WIDTH, FusionConfig(heads=2, head_width=head_width)).eval()
     for parameter in fusion.parameters():
         torch.nn.init.normal_(parameter, std=0.1)
     keep = torch.ones(3, keys, dtype=torch.bool)
@@ -172,14 +173,14 @@ def test_objects_with_the_same_frames_for_examples_look_at_them_together(monkeyp
     read = FastFusion._read_together
 
     def counted(self: FastFusion, normed: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-        together.append(len(values))
+        together.append(values.shape[1])
         return read(self, normed, keys, values)
 
     monkeypatch.setattr(FastFusion, "_read_together", counted)
     with torch.no_grad():
         found, expected = FastFusion(fusion, torch.float32)(features, bundle), fusion(features, bundle)
     assert torch.allclose(found, expected, atol=1e-5)
-    assert together == [2]
+    assert together == [2, 1, 1]
 
 
 def awake_fusion() -> UniFusion:

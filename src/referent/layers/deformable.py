@@ -80,18 +80,23 @@ class DeformableAttention(nn.Module):
             reference = reference[None, :, None].expand(batch, -1, self.levels, -1)
         sides = torch.tensor([(width, height) for height, width in shapes], device=query.device, dtype=reference.dtype)
         centres = reference[..., :2] * sides - 0.5
-        offsets = self.offsets(query).reshape(batch, queries, self.heads, self.levels, self.points, 2)
+        offsets = self.offsets(query).reshape(batch, queries, self.heads, -1)
         if reference.shape[-1] == 4:
-            offsets = offsets * (reference[..., 2:] * sides * (0.5 / self.points))[:, :, None, :, None]
+            offsets = offsets * self._of_points(reference[..., 2:] * sides * (0.5 / self.points))
+        places = (self._of_points(centres) + offsets).reshape(batch, queries, self.heads, self.levels, self.points, 2)
         weights = self.weights(query).reshape(batch, queries, self.heads, -1).softmax(-1)
         weights = weights.reshape(batch, queries, self.heads, self.levels, self.points)
         value = self.value(memory)
         if keep is not None:
             value = value.masked_fill(~keep[..., None], 0)
         value = value.reshape(batch, -1, self.heads, memory.shape[-1] // self.heads)
-        sampled = sampled_sum(value, shapes, centres[:, :, None, :, None] + offsets, weights)
+        sampled = sampled_sum(value, shapes, places, weights)
         result: Tensor = self.out(sampled)
         return result
+
+    def _of_points(self, of_levels: Tensor) -> Tensor:
+        """(B, Q, L, 2) -> (B, Q, 1, L * P * 2). (Broadcasting along dimensions of 2 and 4 numbers is slow.)"""
+        return of_levels[..., None, :].expand(-1, -1, -1, self.points, -1).flatten(2)[:, :, None]
 
 
 def sampled_sum(value: Tensor, shapes: Shapes, places: Tensor, weights: Tensor) -> Tensor:
@@ -126,28 +131,35 @@ def by_gathering(value: Tensor, shapes: Shapes, places: Tensor, weights: Tensor)
     # A table a picture: the gradient of a part of one table would be as large as the whole.
     tables = torch.cat(framed, dim=1).reshape(batch, rows * heads, -1).unbind()
 
-    def per_level(values: Sequence[int], dtype: torch.dtype = places.dtype) -> Tensor:
-        return torch.tensor(values, device=places.device, dtype=dtype)[:, None]
+    # A number for each point that a query looks at, (M * L * P,): broadcasting along short dimensions is slow.
+    def of_levels(values: Sequence[int], dtype: torch.dtype = places.dtype) -> Tensor:
+        return torch.tensor(values, device=places.device, dtype=dtype).repeat_interleave(points).repeat(heads)
 
-    last_x, last_y = per_level([w - 1 for _, w in shapes]), per_level([h - 1 for h, _ in shapes])
-    stride = per_level([w + 2 for _, w in shapes])
-    # Of the pixel at (-1, -1), the corner of the frame, for every head and level.
-    corner = per_level(starts, torch.int64) * heads
-    corner = (corner + torch.arange(heads, device=places.device)[:, None, None]).int()
-    steps = torch.tensor([[0, 1, w + 2, w + 3] for _, w in shapes], device=places.device, dtype=torch.int32) * heads
+    last_x, last_y = of_levels([w - 1 for _, w in shapes]), of_levels([h - 1 for h, _ in shapes])
+    nowhere, stride = torch.full_like(last_x, -1), of_levels([w + 2 for _, w in shapes])
+    # Of the first pixel, which has the frame's above and before it.
+    head = torch.arange(heads, device=places.device, dtype=torch.int32).repeat_interleave(levels * points)
+    first = of_levels([start + w + 3 for start, (_, w) in zip(starts, shapes, strict=True)], torch.int32)
+    origin = first * heads + head
+    below = of_levels([w + 2 for _, w in shapes], torch.int32)[: levels * points]
+    steps = torch.stack((torch.zeros_like(below), torch.ones_like(below), below, below + 1)) * heads
 
     def read(places: Tensor, weights: Tensor, table: Tensor) -> Tensor:
         """Some queries of one picture: (q, M, L, P, 2), (q, M, L, P) -> (q, M, D)."""
-        x, y = places.unbind(-1)
-        x, y = torch.minimum(x.clamp(min=-1), last_x + 1), torch.minimum(y.clamp(min=-1), last_y + 1)
+        x, y = places.flatten(1, 3).unbind(-1)
+        weights = weights.flatten(1)
+        x, y = torch.clamp(x, nowhere, last_x + 1), torch.clamp(y, nowhere, last_y + 1)
         left, top = torch.minimum(x.detach().floor(), last_x), torch.minimum(y.detach().floor(), last_y)
         right, down = x - left, (y - top) * weights
-        pixel = ((top + 1) * stride + (left + 1)).int() * heads + corner
-        index = (pixel[..., None] + steps[:, None]).flatten(0, 1).flatten(1)
+        pixel = (top * stride + left).int() * heads + origin
+        index = pixel.reshape(-1, 1, levels * points) + steps
         up = weights - down
         lower, upper = down * right, up * right
-        four = torch.stack((up - upper, upper, down - lower, lower), dim=-1).flatten(0, 1).flatten(1)
-        summed = F.embedding_bag(index, table, per_sample_weights=four.to(table.dtype), mode="sum")
+        four = torch.stack(
+            [part.reshape(-1, levels * points) for part in (up - upper, upper, down - lower, lower)], dim=1
+        )
+        four = four.flatten(1).to(table.dtype)
+        summed = F.embedding_bag(index.flatten(1), table, per_sample_weights=four, mode="sum")
         return summed.reshape(-1, heads, table.shape[-1])
 
     step = max(1, _POINTS_AT_ONCE // (heads * levels * points))

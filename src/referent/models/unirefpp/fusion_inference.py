@@ -2,10 +2,12 @@
 
 A pixel's score of a key is bilinear in both, so what the query projection makes of all pixels need not be computed: the
 keys are taken back through it, and so are the values through the last projection. With K keys, C channels and D a head
-this replaces C D + K D products, twice for each pixel and head, by K C. Examples, whose keys are pixels, have so many
-that their scores could not be held at once; they go the plain way. But objects that are followed through a video have
-the same frames for examples, and differ in the masks on them alone, which are values: where keys are the same, which
-pixels look at which is computed once for all.
+this replaces C D + K D products, twice for each pixel and head, by K C. Examples, whose keys are pixels, have too many
+for that. Where heads are as wide as the features, as in the released model, both projections of the keys' side are
+taken to the pixels' side instead, the keys' into that of the queries and the values' into the last one: all heads then
+read the same keys and values as they come. And objects that are followed through a video have the same frames for
+examples, and differ in the masks on them alone, which are values: where keys are the same, which pixels look at which
+is computed once for all.
 """
 
 from __future__ import annotations
@@ -14,14 +16,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from referent.layers import long_attention
 from referent.layers.fast import Norm, map_of, rows_of
 from referent.layers.packed import PackedLinear
 from referent.models.unirefpp.fusion import ReferenceBundle, UniFusion
 
 # Pixels that look at examples together, which bounds memory: their queries are `heads` times as wide as they are.
 _PIXELS_AT_ONCE = 4096
-# Of these the scores of all keys stay in the caches; fewer would make the products slower.
-_PIXELS_IN_CACHE = 256
 
 
 class FastFusion(nn.Module):
@@ -55,6 +56,19 @@ class FastFusion(nn.Module):
         )
         self.out_weight = fusion.out.weight.detach().T.reshape(self.heads, -1, width)
         self.out_bias = fusion.out.bias.detach()
+        # What all pixels read beside the values themselves, as their shares add up to 1: (C,).
+        self.constant = (self.value_bias[:, None] @ self.out_weight).sum((0, 1))
+        self.folded = inner >= width
+        asked, answered = self.query_weight.double(), self.out_weight.double()
+        asked_bias = self.query_bias.double()[..., None]
+        if self.folded:
+            asked, asked_bias = (self.key_weight.double().transpose(1, 2) @ part for part in (asked, asked_bias))
+            answered = self.value_weight.double().transpose(1, 2) @ answered
+        scale = inner**-0.5 * long_attention.IN_POWERS_OF_TWO
+        # Of each head, the projections of the pixels' side where examples are read: (heads, E, C), (heads, E) and
+        # (heads, E, C), E being C or D.
+        self.asked, self.asked_bias = (asked * scale).float(), (asked_bias[..., 0] * scale).float()
+        self.answered = answered.float()
 
     def forward(self, features: Tensor, *references: ReferenceBundle) -> Tensor:
         """As `UniFusion.forward`."""
@@ -88,36 +102,33 @@ class FastFusion(nn.Module):
         self, fused: Tensor, normed: Tensor, reference: ReferenceBundle, keep: Tensor, factor: Tensor
     ) -> Tensor:
         """As `_read_few`, of many keys."""
-        groups = _alike(normed, reference.keys, keep) if self.dtype == torch.float32 else []
-        if len(groups) in (0, len(normed)):
+        if self.dtype != torch.float32:
             return torch.addcmul(fused, self._read_apart(normed, reference, keep), factor[:, None])
         read = torch.empty_like(fused)
-        for rows in groups:
-            own = ReferenceBundle(*(part[rows] for part in reference))
-            if len(rows) == 1:
-                read[rows] = self._read_apart(normed[rows], own, keep[rows])
-            else:
-                inside = keep[rows[0]]
-                keys = self.key_norm(own.keys[0, inside])
-                read[rows] = self._read_together(normed[rows[0]], keys, own.values[:, inside])
+        for rows in _alike(normed, reference.keys, keep):
+            inside = keep[rows[0]]
+            keys = self.key_norm(reference.keys[rows[0], inside])
+            values = reference.values[rows].transpose(0, 1)[inside]
+            read[rows] = self._read_together(normed[rows[0]], keys, values).transpose(0, 1)
         return torch.addcmul(fused, read, factor[:, None])
 
     def _read_together(self, normed: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-        """What the same pixels (S, C) read of n references with the same keys (K, C), values (n, K, C): (n, S, C)."""
-        read = normed.new_zeros(len(values), *normed.shape)
+        """What the same pixels (S, C) read of n references with the same keys (K, C), values (K, n, C): (S, n, C)."""
+        count, width = values.shape[1:]
+        read = self.constant.repeat(len(normed) * count, 1)
+        key, value = keys.T.contiguous(), values.flatten(1)
         for head in range(self.heads):
-            query = F.linear(normed, self.query_weight[head], self.query_bias[head])
-            query *= query.shape[-1] ** -0.5
             # A bias of the keys would raise all scores of a pixel alike, which softmax does not see.
-            key = keys @ self.key_weight[head].T
-            value = F.linear(values, self.value_weight[head], self.value_bias[head]).transpose(0, 1).flatten(1)
-            parts = [(some @ key.T).softmax(-1) @ value for some in torch.split(query, _PIXELS_IN_CACHE)]
-            answered = torch.cat(parts).reshape(len(normed), len(values), -1).transpose(0, 1)
-            read += answered @ self.out_weight[head]
-        return read
+            if not self.folded:
+                key = self.key_weight[head] @ keys.T
+                value = (values @ self.value_weight[head].T).flatten(1)
+            query = F.linear(normed, self.asked[head], self.asked_bias[head])
+            answered = long_attention.read(query, key, value).reshape(len(read), -1)
+            read.addmm_(answered, self.answered[head])
+        return read.reshape(len(normed), count, width)
 
     def _read_apart(self, normed: Tensor, reference: ReferenceBundle, keep: Tensor) -> Tensor:
-        """(N, S, C): each reference by itself, which is faster for one; scores are float32 inside, whatever `dtype`."""
+        """(N, S, C): each reference by itself; scores are float32 inside, whatever `dtype`."""
         key, value = (part.transpose(1, 2).to(self.dtype) for part in self._projected(reference))
         mask = None if bool(keep.all()) else keep[:, None, None]
         parts = []
