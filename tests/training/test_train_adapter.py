@@ -22,7 +22,7 @@ from referent.errors import RecipeError, WeightsError
 from referent.models.etris import ETRIS, ETRISConfig
 from referent.training import loop
 from referent.training.plan import make_plan
-from referent.training.recipe import Recipe
+from referent.training.recipe import Recipe, load_recipe
 from referent.zoo.rows import POCKET
 
 CONFIG: dict[str, Any] = {
@@ -94,22 +94,66 @@ def test_an_adapter_of_nothing_is_refused(data: Path, clip: Path) -> None:
         settings(data, clip, start__clip=None)
     with pytest.raises(ValueError, match=r"`start\.image` and `start\.text`"):
         settings(data, clip, start__clip=None, start__image=str(clip))
+    with pytest.raises(ValueError, match=r"an adapter alone in `start\.weights`"):
+        settings(data, clip, start__clip=None, start__weights="etris-pocket", start__text="cris-pocket")
+
+
+def on_pocket_encoders(data: Path, output: Path, start: dict[str, Any], **heads: Any) -> Recipe:
+    """An adapter of the package's MobileNetV2 and of cris-pocket's text encoder, to be trained for a step."""
+    text = {"vocabulary": 4846, "width": 192, "layers": 4, "heads": 6, "context": 22, "embed": 512}
+    bridger = {**CONFIG["bridger"], "places": [[2, 2], [3, 4]]}
+    config = {**CONFIG, "image": {"kind": "mobilenet-v2"}, "text": text, "bridger": bridger, "tuning": "economical"}
+    model = {"family": "etris", "name": "tiny", "config": {**config, **heads}, "adapter": True}
+    content = recipe(data, output, model=model, start=start, preparation__size=32, steps=1, validate_every=1)
+    content["preparation"]["context_length"] = 22
+    return Recipe.model_validate(content)
 
 
 @pytest.fixture
 def pocket(data: Path, tmp_path: Path, console: Console) -> Path:
-    """An adapter of the package's MobileNetV2 and of cris-pocket's text encoder."""
-    text = {"vocabulary": 4846, "width": 192, "layers": 4, "heads": 6, "context": 22, "embed": 512}
-    places = [[2, 2], [3, 4]]
-    config = {**CONFIG, "image": {"kind": "mobilenet-v2"}, "text": text, "tuning": "economical"}
-    model = {"family": "etris", "name": "tiny", "config": config, "adapter": True}
     start = {"image": str(POCKET / "deeplabv3_mobilenet_v2_voc.safetensors"), "text": "cris-pocket"}
-    content = recipe(data, tmp_path / "out", model=model, start=start, preparation__size=32, steps=1, validate_every=1)
-    content["model"]["config"]["bridger"] = {**CONFIG["bridger"], "places": places}
-    content["preparation"]["context_length"] = 22
-    outcome = loop.train(Recipe.model_validate(content), evaluate=evaluate, console=console)
+    outcome = loop.train(on_pocket_encoders(data, tmp_path / "out", start), evaluate=evaluate, console=console)
     assert outcome.weights is not None
     return outcome.weights
+
+
+def test_a_model_with_a_further_head_can_start_from_an_adapter_and_becomes_one_of_the_same_files(
+    data: Path, pocket: Path, tmp_path: Path, console: Console
+) -> None:
+    start = {"weights": str(pocket), "fresh": [r"^label\."]}
+    further = on_pocket_encoders(data, tmp_path / "further", start, label=True)
+    first = rf.load(pocket, device="cpu").model.state_dict()
+    state = make_plan(further).model.state_dict()
+    assert {name for name in state if name not in first} == {name for name in state if name.startswith("label.")}
+    assert all(torch.equal(state[name], value) for name, value in first.items())
+    outcome = loop.train(further, evaluate=evaluate, console=console)
+    assert outcome.weights is not None
+    assert weights.read_header(outcome.weights).extra["bases"] == weights.read_header(pocket).extra["bases"]
+    assert not any(name.startswith("image_encoder.") for name in weights.read_tensors(outcome.weights))
+    assert rf.load(outcome.weights, device="cpu").model.gives_labels
+
+
+def test_a_head_that_the_starting_weights_lack_must_be_said_to_be_fresh(
+    data: Path, pocket: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(WeightsError, match=r"missing: label\..*; name in `start\.fresh` the parts that shall begin"):
+        make_plan(on_pocket_encoders(data, tmp_path / "further", {"weights": str(pocket)}, label=True))
+
+
+def test_an_adapter_that_starts_from_a_whole_model_belongs_to_nothing(data: Path, pocket: Path, tmp_path: Path) -> None:
+    whole = tmp_path / "whole.safetensors"
+    convert(pocket, whole)
+    with pytest.raises(
+        RecipeError, match=r"start\.weights: .*whole\.safetensors is a whole model; `model\.adapter` needs"
+    ):
+        make_plan(on_pocket_encoders(data, tmp_path / "further", {"weights": str(whole)}))
+
+
+@pytest.mark.parametrize("task", ["detection", "classification"])
+def test_the_pocket_recipes_of_further_heads_fit_the_package_s_adapter(data: Path, task: str) -> None:
+    source = f"data.train=[{{path: {data}}}]"
+    model = make_plan(load_recipe(f"etris-pocket-{task}", [source, "data.val=[]", "batch=2"])).model
+    assert (model.gives_boxes, model.gives_labels) == (task == "detection", task == "classification")
 
 
 def test_an_adapter_of_two_files_names_both_and_finds_them_in_the_package(pocket: Path) -> None:

@@ -31,8 +31,8 @@ class ModelChoice(Part):
         preset: a named configuration of the family ("r50"), or None to start from the family's defaults.
         config: settings of the family's configuration, laid over the preset.
         name: what the trained weights call themselves.
-        adapter: write the weights as an adapter of `start.clip`, or of `start.image` and `start.text`, whose encoders
-            are then frozen but for positional tables.
+        adapter: write the weights as an adapter of `start.clip`, of `start.image` and `start.text`, or of what the
+            adapter in `start.weights` belongs to; the encoders are then frozen but for positional tables.
     """
 
     family: str
@@ -46,7 +46,7 @@ class Start(Part):
     """Weight files that the model starts from; parts that no file fills keep their random initialisation.
 
     Attributes:
-        weights: the whole model: a file of referent's, or the authors' own checkpoint.
+        weights: the whole model: a file of referent's (an adapter too), or the authors' own checkpoint.
         clip: CLIP's image and text encoders (OpenAI's archive, a state dict, safetensors, or a hub layout).
         image: the image encoder alone: from a model of ours, a file of CLIP's, the public folded file for MobileNetV2,
             or any layout of Swin's.
@@ -55,7 +55,7 @@ class Start(Part):
         fresh: regular expressions; what `weights` holds of such names is not used, and what it lacks keeps its random
             initialisation.
         text: the text encoder alone, from a model of ours, a file of CLIP's, of its own state dict, or transformers'
-            layout of BERT. Here and in `image`, the name of a model in the package means its file.
+            layout of BERT. Here, in `image` and in `weights`, the name of a model in the package means its file.
     """
 
     weights: Path | None = None
@@ -225,9 +225,12 @@ class Recipe(Part):
 
     @model_validator(mode="after")
     def _adapter_of_something(self) -> Recipe:
-        if self.model.adapter and self.start.clip is None and None in (self.start.image, self.start.text):
+        encoders = [source for source in (self.start.image, self.start.text) if source is not None]
+        inherited = self.start.weights is not None and not encoders
+        if self.model.adapter and self.start.clip is None and len(encoders) < 2 and not inherited:
             raise ValueError(
-                "`model.adapter` needs `start.clip`, or `start.image` and `start.text`: what the adapter belongs to"
+                "`model.adapter` needs `start.clip`, or `start.image` and `start.text`, or an adapter alone in "
+                "`start.weights`: what the adapter belongs to"
             )
         return self
 

@@ -41,12 +41,16 @@ def start_from(model: SegmentationModel, start: Start, family: str) -> None:
         RecipeError: the model has no such part.
     """
     if start.weights is not None:
-        tensors = _whole(start.weights, family)
+        source = _located(start.weights)
+        tensors = _whole(source, family)
         if start.fresh:
             fresh = re.compile("|".join(start.fresh))
             tensors = {name: value for name, value in tensors.items() if not fresh.search(name)}
             tensors |= {name: value for name, value in model.state_dict().items() if fresh.search(name)}
-        weights.load_into(model, tensors, start.weights)
+        try:
+            weights.load_into(model, tensors, source)
+        except WeightsError as error:
+            raise WeightsError(f"{error}; name in `start.fresh` the parts that shall begin at random") from error
     if start.clip is not None:
         both = read_clip(start.clip)
         load_clip_image(_part(model, "image_encoder", "start.clip"), both)
@@ -64,12 +68,24 @@ def start_from(model: SegmentationModel, start: Start, family: str) -> None:
 
 
 def bases(start: Start) -> dict[adapters.Part, Path]:
-    """The files that an adapter belongs to, which starts so."""
+    """The files that an adapter belongs to, which starts so: from two encoders, or from an adapter of theirs.
+
+    Raises:
+        RecipeError: the weights that it starts from are a whole model.
+        WeightsError: as `zoo.bases_at`.
+    """
     if start.clip is not None:
         return {"both": start.clip}
-    assert start.image is not None
-    assert start.text is not None
-    return {"image_encoder": _located(start.image), "text_encoder": _located(start.text)}
+    if start.image is not None and start.text is not None:
+        return {"image_encoder": _located(start.image), "text_encoder": _located(start.text)}
+    assert start.weights is not None
+    found = zoo.bases_at(_located(start.weights))
+    if not found:
+        raise RecipeError(
+            f"start.weights: {start.weights} is a whole model; `model.adapter` needs an adapter there, or beside it "
+            "what the new one belongs to: `start.clip`, or `start.image` and `start.text`"
+        )
+    return found
 
 
 def _located(source: Path) -> Path:

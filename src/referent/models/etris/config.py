@@ -137,11 +137,8 @@ class ETRISConfig(BaseModel):
                 "projector.detail: takes the maps of the neck's first stage and of the one before it, at strides 8 "
                 "and 4 and before any Bridger; here there are none"
             )
-        if self.boxes is not None and first > fine:
-            raise ValueError(
-                f"boxes: the pyramid takes bridged maps of the neck's stages {self.neck.stages}; here the first Bridger"
-                f" stands after stage {first}" + (" (there is none)" if not self.bridger.places else "")
-            )
+        if self.boxes is not None and not self.bridger.places:
+            raise ValueError("boxes: the pyramid takes bridged maps; expected a Bridger in bridger.places, found none")
         return self
 
     @classmethod

@@ -42,18 +42,20 @@ class Steps(SegmentationModel):
             image: (B, 3, H, W) float, normalised.
 
         Returns:
-            The neck's maps of stages before the first Bridger, with `detail` the projector's two, the first Bridger's
-            view, and the encoder's flow at that Bridger; first dimension B.
+            The neck's maps of stages before the first Bridger, with `boxes` the same before the neck's projection, with
+            `detail` the projector's two, the first Bridger's view, and the encoder's flow at that Bridger; first
+            dimension B.
         """
         encoder = self.image_encoder
         flow = encoder.stem(image)
         maps: list[Tensor] = []
+        levels: list[Tensor] = []
         seen_by_all: dict[int, Tensor] = {}
         for number in range(min(self._first + 1, len(encoder.stages))):
             flow = encoder.stages[number](flow)
             seen_by_all[number] = encoder.get_map(flow)
             if number < self._first:
-                self._take(number, flow, maps)
+                self._take(number, flow, maps, levels)
         self._tell_of_resizing(image, seen_by_all[0])
         fine = self.config.neck.stages[0]
         details: list[Tensor] = []
@@ -62,7 +64,7 @@ class Steps(SegmentationModel):
             details = [self.detail[0](seen_by_all[fine]), self.projector.share(finest)]
         if not self.config.bridger.places:
             return (*maps, *details)
-        return (*maps, *details, *self.bridgers[0].look(seen_by_all[self._first]), *encoder.parts(flow))
+        return (*maps, *levels, *details, *self.bridgers[0].look(seen_by_all[self._first]), *encoder.parts(flow))
 
     def answer(self, sight: tuple[Tensor, ...], batch: Batch) -> Output:
         """Mask logits of N references, (N, 1, H / 4, W / 4) where the neck's middle stage has stride 16.
@@ -81,11 +83,13 @@ class Steps(SegmentationModel):
         """Mask logits, given what `look_at` and `_read_alone` returned, one row a phrase."""
         taken = sum(stage < self._first for stage in self.config.neck.stages)
         maps, rows = rows[:taken], rows[taken:]
+        levels: list[Tensor] = []
+        if self.boxes is not None:
+            levels, rows = rows[:taken], rows[taken:]
         detail = None
         if self.detail is not None:
             detail, rows = (rows[0], rows[1]), rows[2:]
-        bridged: list[Tensor] | None = [] if self.boxes is not None else None
-        read = self._fuse(reading, rows, maps, bridged) if self.config.bridger.places else reading
+        read = self._fuse(reading, rows, maps, levels) if self.config.bridger.places else reading
         words, state = self.text_encoder.finish(read, tokens)
         aligned = self.neck(maps, state)
         if self.decoder is not None:
@@ -93,17 +97,17 @@ class Steps(SegmentationModel):
         logits = self.projector(aligned, state, detail)
         presence = self.presence(aligned, state, logits) if self.presence is not None else None
         label = self.label(aligned, state) if self.label is not None else None
-        boxes = self.boxes(bridged, state) if self.boxes is not None else None
+        boxes = self.boxes(levels, state) if self.boxes is not None else None
         return Output(logits, presence, label=label, boxes=boxes)
 
-    def _fuse(self, reading: Any, rows: list[Tensor], maps: list[Tensor], bridged: list[Tensor] | None) -> Any:
+    def _fuse(self, reading: Any, rows: list[Tensor], maps: list[Tensor], levels: list[Tensor]) -> Any:
         """Both encoders from the first Bridger on, in step.
 
         Args:
             reading: the text encoder's flow at the first Bridger.
             rows: the first Bridger's view of the picture and the image encoder's flow, one row a phrase.
             maps: gets the neck's maps of the stages from here on.
-            bridged: gets the same maps before the neck's projection, where it is asked for.
+            levels: gets the same maps before the neck's projection, where there are boxes.
 
         Returns:
             The text encoder's flow after its last layer.
@@ -124,7 +128,7 @@ class Steps(SegmentationModel):
                     pixels, settled = bridger.look(feature_map, pixels)
                 feature_map, words, inside = bridger(feature_map, words, (pixels, settled), inside)
                 flow, reading = encoder.put_map(flow, feature_map), text.put_words(reading, words)
-            self._take(number, flow, maps, bridged)
+            self._take(number, flow, maps, levels)
         return self._read(reading, done)
 
     def _read(self, reading: Any, start: int, stop: int | None = None) -> Any:
@@ -133,15 +137,16 @@ class Steps(SegmentationModel):
             reading = layer(reading)
         return reading
 
-    def _take(self, number: int, flow: Any, maps: list[Tensor], bridged: list[Tensor] | None = None) -> None:
-        """Adds stage `number`'s map to what the neck gets, where it wants it, and to `bridged` as it is."""
+    def _take(self, number: int, flow: Any, maps: list[Tensor], levels: list[Tensor]) -> None:
+        """Adds stage `number`'s map to what the neck gets, where it wants it, and to what the pyramid gets, if there is
+        one, as it is."""
         encoder, stages = self.image_encoder, self.config.neck.stages
         if number in stages:
             last = number == len(encoder.stages) - 1
             feature_map = encoder.finish(flow) if last else encoder.get_map(flow)
             maps.append(self.neck.project(stages.index(number), feature_map))
-            if bridged is not None:
-                bridged.append(feature_map)
+            if self.boxes is not None:
+                levels.append(feature_map)
 
     @property
     def _first(self) -> int:

@@ -1,6 +1,7 @@
 """Detection with ETRIS: a pyramid on the bridged features and a standard head, category names as text.
 
-The appendix says only that a pyramid is added. The head is FCOS's (Tian et al., ICCV 2019), with one class, the
+The appendix says only that a pyramid is added. Maps of stages before the first Bridger are the picture's own: those
+levels hear of the phrase from the coarser ones. The head is FCOS's (Tian et al., ICCV 2019), with one class, the
 reference: its classifier weights are the sentence state. Ours, not the authors'.
 """
 
@@ -69,11 +70,11 @@ class Pyramid(nn.Module):
 
 
 class BoxHead(nn.Module):
-    """Bridged maps and the sentence state to candidate boxes.
+    """The neck's maps and the sentence state to candidate boxes.
 
     Args:
         config: widths.
-        channels, strides: of the bridged maps.
+        channels, strides: of the maps.
         state_width: channels of the sentence state.
     """
 
