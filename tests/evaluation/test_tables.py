@@ -89,6 +89,14 @@ def test_any_json_file_can_fill_a_table_by_keys(root):
     assert "| what | Seconds | n |\n| --- | --: | --: |\n| one phrase | 0.1235 | 12000 |" in text
 
 
+def test_keys_that_lead_to_a_number_and_its_interval_give_both_in_percent(root):
+    number = {"value": 0.1234, "low": 0.1, "high": 0.15}
+    without = {"value": 0.5, "low": None, "high": None}
+    (root / "classes.json").write_text(json.dumps({"tasks": {"detection": {"mAP": number, "AP50": without}}}))
+    text = fill(page('files=classes.json columns="mAP=tasks.detection.mAP, AP50=tasks.detection.AP50"'), root)
+    assert "| 12.3 [10.0, 15.0] | 50.0 |" in text
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

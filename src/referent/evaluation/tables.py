@@ -9,8 +9,8 @@
 `columns`: `PATH` or `Title=PATH`. A path is a number of the protocol ("mIoU", "Pr@0.5"; "mIoU:position" for one kind of
 phrase), printed in percent with its interval; "seeds:class-mIoU", its mean over the seeds of few-shot episodes with the
 deviation; "AUROC"; "protocol", name and version; "notes" of the protocol; or keys into the JSON file joined by dots
-("machine.processor"). With keys alone, any JSON file will do. Results under two versions of one protocol do not stand
-in one table.
+("machine.processor"; where they lead to a number with its interval, both are printed in percent). With keys alone, any
+JSON file will do. Results under two versions of one protocol do not stand in one table.
 `across`: a path whose values become columns of their own ("model"): these hold the last of `columns`, and rows that
 agree in all others are one.
 
@@ -207,7 +207,11 @@ def _cell(content: Mapping[str, Any], path: str, protocol: str | None, file: Pat
         if not isinstance(value, Mapping) or key not in value:
             raise DataError(f"{file}: no column {path!r}")
         value = value[key]
-    return _plain(path, value)
+    return _percent(value) if _is_interval(value) else _plain(path, value)
+
+
+def _is_interval(value: Any) -> bool:
+    return isinstance(value, Mapping) and value.keys() == {"value", "low", "high"}
 
 
 def _percent(number: Mapping[str, float | None]) -> str:
