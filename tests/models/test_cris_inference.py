@@ -126,6 +126,17 @@ def test_winograd_in_many_chunks_is_the_same(monkeypatch: pytest.MonkeyPatch) ->
         assert torch.allclose(convolution(x), whole, atol=1e-5)
 
 
+def test_layers_for_many_rows_are_packed_where_mkl_is_not_faster(monkeypatch: pytest.MonkeyPatch) -> None:
+    weight, bias, x = torch.randn(6, 5), torch.randn(6), torch.randn(7, 5)
+    plain = torch.nn.functional.linear(x, weight, bias).relu()
+    for faster in (True, False):
+        monkeypatch.setattr(packed, "_mkl_is_faster", lambda dtype, faster=faster: faster)
+        with torch.inference_mode():
+            layer = PackedLinear(weight, bias, relu=True, many=True)
+            assert torch.allclose(layer(x), plain, atol=1e-5)
+        assert layer.packed == (packed._can_pack(weight) and not faster)
+
+
 @pytest.mark.parametrize("available", [True, False])
 def test_packed_layers_are_the_plain_ones(monkeypatch: pytest.MonkeyPatch, available: bool) -> None:
     if not available:

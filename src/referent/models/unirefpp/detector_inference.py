@@ -24,8 +24,8 @@ class _Layer(nn.Module):
         self.dtype = dtype
         self.attention = packed_copy(layer.attention, 1, dtype)
         self.norm1, self.norm2 = copy.deepcopy(layer.norm1), copy.deepcopy(layer.norm2)
-        self.expand = PackedLinear.of(layer.expand, dtype, relu=True)
-        self.contract = PackedLinear.of(layer.contract, dtype)
+        self.expand = PackedLinear.of(layer.expand, dtype, relu=True, many=True)
+        self.contract = PackedLinear.of(layer.contract, dtype, many=True)
 
     def forward(self, pixels: Tensor, places: Tensor, reference: Tensor, shapes: Shapes, keep: Tensor) -> Tensor:
         """As `EncoderLayer.forward`."""

@@ -20,7 +20,7 @@ from referent.models.unirefpp.fusion import ReferenceBundle, UniFusion
 from referent.models.unirefpp.mask_encoder import MaskEncoder
 from referent.models.unirefpp.mask_head import STRIDE, MaskFeatures, MaskHead, finely
 from referent.models.unirefpp.proposals import Proposals, Proposer, rows
-from referent.models.unirefpp.references import phrases_read, shared_out, stacked
+from referent.models.unirefpp.references import phrases_read, shared_out, side_by_side
 from referent.models.unirefpp.resizer import Resizer
 from referent.models.unirefpp.separate_fusion import SeparateFusions
 
@@ -239,14 +239,18 @@ class UniRef(SegmentationModel):
         examples = batch.examples
         if examples is None:
             return None
+        starts, count = range(0, 4 * len(self.inputs), 4), len(batch.picture)
         if isinstance(examples, Examples):
             features = self.study(examples.image, examples.mask, examples.sizes)
-        else:
-            features = stacked(examples.features)
+            return [shared_out(_bundle(features, start), examples.reference, count) for start in starts]
         return [
-            shared_out(ReferenceBundle(*features[start : start + 4]), examples.reference, len(batch.picture))
-            for start in range(0, len(features), 4)
+            side_by_side([_bundle(features, start) for features in examples.features], examples.reference, count)
+            for start in starts
         ]
+
+
+def _bundle(features: tuple[Tensor, ...], start: int) -> ReferenceBundle:
+    return ReferenceBundle(*features[start : start + 4])
 
 
 def _input(inside: int, width: int, kernel: int) -> nn.Sequential:

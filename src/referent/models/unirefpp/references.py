@@ -9,7 +9,6 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from referent.encoders.base import TextEncoder
 from referent.models.unirefpp.fusion import ReferenceBundle
@@ -30,17 +29,33 @@ def phrases_read(tokens: Tensor, encoder: TextEncoder, resizer: Resizer) -> Refe
     return ReferenceBundle.of_words(resizer(words), keep)
 
 
-def stacked(features: Sequence[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
-    """What M examples, each studied alone, hold, as if they had been studied together."""
-    return tuple(_padded(rows) for rows in zip(*features, strict=True))
+def side_by_side(examples: Sequence[ReferenceBundle], reference: Tensor, references: int) -> ReferenceBundle:
+    """Examples that were studied one by one to the bundles of N references, each with all of its own.
 
-
-def _padded(rows: tuple[Tensor, ...]) -> Tensor:
-    """M tensors of (1, C), (1, K) or (1, K, C), K of its own each, as one; zero, or False, where one is shorter."""
-    if rows[0].dim() == 2 and rows[0].dtype != torch.bool:
-        return torch.cat(rows)
-    most = max(row.shape[1] for row in rows)
-    return torch.cat([F.pad(row, (0, 0) * (row.dim() - 2) + (0, most - row.shape[1])) for row in rows])
+    Args:
+        examples: M bundles of one row, with as many keys as each has.
+        reference: (M,) which reference each belongs to.
+        references: N.
+    """
+    own: list[list[ReferenceBundle]] = [[] for _ in range(references)]
+    for example, row in zip(examples, reference.tolist(), strict=True):
+        own[row].append(example)
+    keys, keep, pooled = examples[0].keys, examples[0].keep, examples[0].pooled
+    most = max(sum(example.keys.shape[1] for example in some) for some in own)
+    # Written once: with several objects in a video, copies of keys and values cost as much as a detector's layer.
+    bundle = ReferenceBundle(
+        keys.new_zeros(references, most, keys.shape[2]), keys.new_zeros(references, most, keys.shape[2]),
+        keep.new_zeros(references, most), pooled.new_zeros(references, pooled.shape[1]),
+    )  # fmt: skip
+    for row, some in enumerate(own):
+        start = 0
+        for example in some:
+            place = slice(start, start + example.keys.shape[1])
+            bundle.keys[row, place], bundle.values[row, place] = example.keys[0], example.values[0]
+            bundle.keep[row, place] = example.keep[0]
+            bundle.pooled[row] += example.pooled[0] / len(some)
+            start = place.stop
+    return bundle
 
 
 def shared_out(examples: ReferenceBundle, reference: Tensor, references: int) -> ReferenceBundle:

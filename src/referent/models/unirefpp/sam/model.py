@@ -10,7 +10,7 @@ from referent.encoders.build import build_text_encoder
 from referent.models.base import Batch, Examples, Output, SegmentationModel
 from referent.models.unirefpp.extent import extent_of
 from referent.models.unirefpp.fusion import ReferenceBundle, UniFusion
-from referent.models.unirefpp.references import phrases_read, shared_out, stacked
+from referent.models.unirefpp.references import phrases_read, shared_out, side_by_side
 from referent.models.unirefpp.resizer import Resizer
 from referent.models.unirefpp.sam.anything import Sam
 from referent.models.unirefpp.sam.config import UniRefSamConfig
@@ -101,9 +101,9 @@ class UniRefSam(SegmentationModel):
             return None
         if isinstance(examples, Examples):
             features = self.study(examples.image, examples.mask, examples.sizes)
-        else:
-            features = stacked(examples.features)
-        return shared_out(ReferenceBundle(*features), examples.reference, len(batch.picture))
+            return shared_out(ReferenceBundle(*features), examples.reference, len(batch.picture))
+        studied = [ReferenceBundle(*features) for features in examples.features]
+        return side_by_side(studied, examples.reference, len(batch.picture))
 
     def _squared(self, image: Tensor) -> Tensor:
         """With zeros to the right and below; what is larger than the square is left to the encoder to refuse."""
