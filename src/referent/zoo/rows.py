@@ -135,6 +135,18 @@ ROWS: Mapping[str, Row] = {
             card="src/referent/pocket/cris-pocket.md",
         ),
         Row(
+            name="magnet-pocket",
+            family="magnet",
+            takes=("phrase",),
+            abilities=("says when nothing is there", "guesses hidden words"),
+            parameters=7_065_105,
+            licence="Apache-2.0",
+            origin="in the package, trained by this project",
+            packaged="magnet-pocket.safetensors",
+            sha256="dd2342e199a325fcacc5139f89d01f24d01a8cf17546ff8aef0d28bf86377394",
+            card="src/referent/pocket/magnet-pocket.md",
+        ),
+        Row(
             name="cris-r50",
             family="cris",
             takes=("phrase",),
