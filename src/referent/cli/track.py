@@ -51,7 +51,7 @@ def track(
     model: Annotated[
         str,
         typer.Option("--model", "-m", help="A name (see `referent models`), .safetensors file, folder or hub id."),
-    ] = "cris-pocket",
+    ] = "unirefpp-pocket",
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for masks, overlay and tracks.jsonl.")] = OUT,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run in --out.")] = False,
     overlay: Annotated[bool, typer.Option(help="Draw what was found on the video: overlay.mp4.")] = True,

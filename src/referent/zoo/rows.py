@@ -147,6 +147,18 @@ ROWS: Mapping[str, Row] = {
             card="src/referent/pocket/magnet-pocket.md",
         ),
         Row(
+            name="unirefpp-pocket",
+            family="unirefpp",
+            takes=("phrase", "example"),
+            abilities=("several examples for one target", "an example beside a phrase", "follows through videos", "says when nothing is there"),
+            parameters=6_766_869,
+            licence="CC BY-NC 4.0",
+            origin="in the package, trained by this project",
+            packaged="unirefpp-pocket.safetensors",
+            sha256="a0df68cbd68c5acaca70c4043fb30dac0ef5f52cd1405616bf0aae9344f57f9b",
+            card="src/referent/pocket/unirefpp-pocket.md",
+        ),
+        Row(
             name="cris-r50",
             family="cris",
             takes=("phrase",),
