@@ -17,7 +17,7 @@ from referent.cli.demo import photographs
 SIZE, RATE, FRAMES = (640, 360), 12, 60
 LARGE, SMALL = 1.0, 0.62
 """Share of the photograph's width that is seen, at the beginning and at the end."""
-SHOWN = 5
+SHOWN = 4
 
 
 def clip(out: Path, photograph: Path) -> None:
@@ -39,7 +39,7 @@ def strip(overlay: Path, out: Path) -> None:
     """Writes some frames side by side."""
     frames = [frame.picture for frame in rf.read_video(overlay)]
     chosen = [frames[round(number * (len(frames) - 1) / (SHOWN - 1))] for number in range(SHOWN)]
-    width, height = SIZE[0] // 2, SIZE[1] // 2
+    width, height = 2 * SIZE[0] // 3, 2 * SIZE[1] // 3
     sheet = Image.new("RGB", (SHOWN * width, height))
     for number, frame in enumerate(chosen):
         sheet.paste(frame.resize((width, height), Image.Resampling.LANCZOS), (number * width, 0))
