@@ -119,8 +119,13 @@ def test_a_run_without_any_answer_is_an_error(coco, tiny_weights):
         evaluate_classes(load(tiny_weights), dataset)
 
 
-def test_only_the_first_pictures_are_asked_where_a_limit_says_so(run, coco, tiny_weights):
-    done = run("classes", tiny_weights, coco, "--limit", 2, "--json")
+def test_a_limit_asks_pictures_of_all_classes_though_folders_stand_class_by_class(run, tiny_weights, tmp_path):
+    for name in ("cat", "dog"):
+        (tmp_path / "val" / name).mkdir(parents=True)
+        for number in (1, 2):
+            Image.new("RGB", (30, 20)).save(tmp_path / "val" / name / f"{name}{number}.png")
+    done = run("classes", tiny_weights, tmp_path, "--limit", 2, "--draw", tmp_path / "maps", "--json")
     result = json.loads(done.out)
     assert (result["limit"], result["pictures"]) == (2, 2)
-    assert run("classes", tiny_weights, coco, "--limit", 0).code == 2
+    assert sorted(path.name for path in (tmp_path / "maps").iterdir()) == ["00000-cat1.png", "00001-dog1.png"]
+    assert run("classes", tiny_weights, tmp_path, "--limit", 0).code == 2

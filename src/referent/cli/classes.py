@@ -37,7 +37,7 @@ def classes(
             min=0, max=1, help="Up to which probability a pixel is background; the model's threshold unless given."
         ),
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many pictures.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only so many pictures, spread evenly.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the result here (JSON).")] = None,
     draw: Annotated[Path | None, typer.Option(help="Write every picture's class map here (a folder of PNGs).")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, ...")] = None,

@@ -146,7 +146,7 @@ def evaluate_classes(
         tasks: `possible_tasks` where there are none.
         background: probability up to which a pixel is background; the model's threshold when None.
         draw: every picture is written with its class map, as PNG, into this folder, made when missing.
-        limit: only the first so many pictures.
+        limit: only so many pictures, spread evenly, since those of a folder of classes stand class by class.
         replicates, seed: of the bootstrap over pictures; 0 replicates give no intervals.
         weights_sha256, command: kept in the result.
         progress: show a bar on standard error when that is a terminal.
@@ -162,7 +162,7 @@ def evaluate_classes(
         draw.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     counting = _Counting(segmenter, dataset.classes, chosen, background, draw)
-    for number, samples in enumerate(shown(_by_picture(dataset.samples)[:limit], "pictures", progress)):
+    for number, samples in enumerate(shown(_spread(_by_picture(dataset.samples), limit), "pictures", progress)):
         counting.ask(number, samples)
     if not counting.answered:
         raise DataError(f"{dataset.name}: no picture could be answered; the first: {counting.failed[0].error}")
@@ -288,6 +288,11 @@ class _Counting:
 
 def _by_picture(samples: Sequence[Sample]) -> list[list[Sample]]:
     return [list(group) for _, group in groupby(samples, key=lambda sample: sample.picture)]
+
+
+def _spread(pictures: Sequence[Sequence[Sample]], limit: int | None) -> list[Sequence[Sample]]:
+    count = min(limit or len(pictures), len(pictures))
+    return [pictures[index * len(pictures) // count] for index in range(count)]
 
 
 def _single(samples: Sequence[Sample]) -> str | None:
