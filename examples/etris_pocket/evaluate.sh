@@ -8,6 +8,6 @@ for set in coco car_parts cats; do
 done
 referent classes runs/etris-pocket-detection/final.safetensors "$1/car_parts/instances.json" --split val --task detection --task semantic \
     --out benchmarks/results/etris-pocket-detection-car_parts.json
-referent classes runs/etris-pocket-classification/final.safetensors "$1/caltech101" --split val \
+referent classes runs/etris-pocket-classification/final.safetensors "$1/caltech101" --split val --limit 410 \
     --out benchmarks/results/etris-pocket-classification-caltech101.json
 python benchmarks/etris_sizes.py --out benchmarks/results
