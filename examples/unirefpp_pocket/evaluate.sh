@@ -50,7 +50,7 @@ for shots in 1 5; do
     for set in coco clothing car_parts; do
         split=val
         [ "$set" = coco ] && split=all
-        referent evaluate "$model" "$data/$set/instances.json" --split "$split" --shots "$shots" --seeds 5 --episodes 200 \
+        referent evaluate "$model" "$data/$set/instances.json" --split "$split" --shots "$shots" --seeds 5 --episodes 60 \
             --classes "${left_out[$set]}" --out "$results/unirefpp-pocket-shots-$set-$shots.json"
     done
 done
@@ -58,7 +58,7 @@ done
 # Sequences that it was not trained on: by first mask; by phrase with its own masks as memory; by phrase alone. cris-pocket sees every frame by itself.
 videos=(--split train --where video=bear,boat,bus,dance-jump,dog-agility)
 referent evaluate "$model" "$data/davis2016" "${videos[@]}" --out "$results/unirefpp-pocket-videos-mask.json"
-referent evaluate "$model" "$data/davis2016" "${videos[@]}" --reference phrase --protocol davis --out "$results/unirefpp-pocket-videos-phrase.json"
-referent evaluate "$model" "$data/davis2016" "${videos[@]}" --reference phrase --protocol ref-davis \
+referent evaluate "$model" "$data/davis2016" "${videos[@]}" --reference phrase --procedure referent --out "$results/unirefpp-pocket-videos-phrase.json"
+referent evaluate "$model" "$data/davis2016" "${videos[@]}" --reference phrase --procedure ref-davis \
     --out "$results/unirefpp-pocket-videos-phrase-alone.json"
-referent evaluate cris-pocket "$data/davis2016" "${videos[@]}" --reference phrase --protocol davis --out "$results/pocket-videos-phrase.json"
+referent evaluate cris-pocket "$data/davis2016" "${videos[@]}" --reference phrase --out "$results/pocket-videos-phrase.json"

@@ -58,6 +58,7 @@ class TakesExamples(Protocol):
 
     name: str
     preparation: Preparation
+    presence_threshold: float
     engine: Engine
 
     def tokens(self, references: Sequence[Reference]) -> Tensor:
@@ -219,9 +220,9 @@ class MemoryTracker(Tracker[Answer]):
         objects: ReferenceLike | Mapping[Any, ReferenceLike | None],
         procedure: Procedure,
     ) -> None:
-        self._model, self.procedure = model, procedure
+        self._model, self.procedure = model, procedure.judged(model.presence_threshold)
         self._preparation = procedure.fitted(model.preparation)
-        self._follower = Follower(model.engine, self._preparation, procedure)
+        self._follower = Follower(model.engine, self._preparation, self.procedure)
         super().__init__(check, objects)
 
     def _begin(self, name: Name, reference: Reference | None) -> None:

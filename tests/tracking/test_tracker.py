@@ -180,6 +180,16 @@ def test_below_the_threshold_nothing_is_there_and_without_one_something_always_m
         assert segmenter().track("red", procedure=procedure).step(frame).found is found
 
 
+def test_weights_that_are_sure_at_a_lower_score_are_believed_on_users_videos_alone() -> None:
+    model = segmenter()
+    model.presence_threshold = 0.2
+    for name, threshold in (("referent", 0.2), ("davis-2017", 0.3), ("ref-davis", None)):
+        tracker = model.track("red", procedure=name)
+        assert tracker.procedure.threshold == threshold
+    model.presence_threshold = 0.6
+    assert model.track("red").procedure.threshold == 0.3
+
+
 def test_a_procedure_without_memory_asks_every_frame_with_the_phrase_alone() -> None:
     model = segmenter()
     for name, references in (("ref-davis", 1), ("ref-youtube-vos", 2)):

@@ -93,6 +93,13 @@ def evaluate(
         str | None,
         typer.Option(help="Of videos: show each object by mask (default), phrase (the sequence's name), or both."),
     ] = None,
+    procedure: Annotated[
+        str | None,
+        typer.Option(
+            help="Of videos: rules by which a model that remembers follows objects (docs/track.md). Default: the "
+            "protocol's."
+        ),
+    ] = None,
     smoothing: Annotated[
         float, typer.Option(min=0, max=0.99, help="Of videos: share of the past in answers of a model without memory.")
     ] = 0.0,
@@ -147,13 +154,14 @@ def evaluate(
         if given:
             raise DataError(f"{data}: holds videos: leave out {', '.join(given)}")
         asked = Asked(
-            model=model, data=data, split=split, protocols=names, given=reference, smoothing=smoothing,
+            model=model, data=data, split=split, protocols=names, given=reference,
+            procedure=procedure, smoothing=smoothing,
             where=parse(where or []), save=save, submission=submission, out=out, draw=draw, device=device, dtype=dtype,
             clip=clip, as_json=as_json,
         )  # fmt: skip
         return follow(asked)
-    if reference or smoothing or submission:
-        raise DataError(f"{data}: holds no videos: leave out --reference, --smoothing and --submission")
+    if reference or procedure or smoothing or submission:
+        raise DataError(f"{data}: holds no videos: leave out --reference, --procedure, --smoothing and --submission")
     check_writable((save, out, draw))
     few_shot = few_shot_of(shots, seeds, episodes, listing, classes, leave_out, min_area, named)
     if few_shot is not None and (class_names or raw):

@@ -38,6 +38,7 @@ class Asked:
     split: str
     protocols: Sequence[str]
     given: str | None
+    procedure: str | None
     smoothing: float
     where: Mapping[str, Sequence[str]]
     save: Path | None
@@ -79,6 +80,7 @@ def follow(asked: Asked) -> None:
             videos,
             names,
             given=_given(asked.given),
+            procedure=asked.procedure,
             smoothing=asked.smoothing,
             save=asked.save,
             where=tuple(asked.where.get("video", ())),

@@ -7,7 +7,7 @@ memory on Ref-YouTube-VOS, frame by frame on Ref-DAVIS.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from referent.errors import ReferentError
 from referent.preparation import Preparation
@@ -40,6 +40,12 @@ class Procedure:
     shortest: int = SHORTEST
     longest: int = LONGEST
 
+    def judged(self, presence_threshold: float) -> Procedure:
+        """For weights that have found something from `presence_threshold` on; the released rules are as they are."""
+        if self != OWN or self.threshold is None:
+            return self
+        return replace(self, threshold=min(self.threshold, presence_threshold))
+
     def fitted(self, preparation: Preparation) -> Preparation:
         """Of frames, for a model whose pictures are prepared by `preparation`."""
         if preparation.longest is None:
@@ -53,7 +59,7 @@ def _of_masks(name: str, threshold: float) -> Procedure:
 
 
 OWN = Procedure("referent", 0.3, remembers=True, rivals=True, full_resolution=True)
-"""For users' videos: objects of all kinds together, by the rules for masks."""
+"""For users' videos: objects of all kinds together, by the rules for masks. Weights may be sure at a lower score."""
 
 PROCEDURES: Mapping[str, Procedure] = {
     procedure.name: procedure

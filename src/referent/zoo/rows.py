@@ -150,7 +150,12 @@ ROWS: Mapping[str, Row] = {
             name="unirefpp-pocket",
             family="unirefpp",
             takes=("phrase", "example"),
-            abilities=("several examples for one target", "an example beside a phrase", "follows through videos", "says when nothing is there"),
+            abilities=(
+                "several examples for one target",
+                "an example beside a phrase",
+                "follows through videos",
+                "says when nothing is there",
+            ),
             parameters=6_766_869,
             licence="CC BY-NC 4.0",
             origin="in the package, trained by this project",

@@ -16,7 +16,7 @@ from referent.asking import AnySegmenter
 from referent.data.videos.davis import read_davis
 from referent.data.videos.label_pictures import read_labels, write_labels
 from referent.data.videos.video import Expression, VideoObject, VideoSet
-from referent.errors import DataError
+from referent.errors import DataError, ReferentError
 from referent.evaluation.videos.differences import video_differences
 from referent.evaluation.videos.measures import boundary, region
 from referent.evaluation.videos.run import evaluate_videos, score_folder
@@ -58,6 +58,15 @@ def test_the_first_masks_are_shown_and_the_procedure_is_the_protocols(videos: Vi
     model = StandingModel()
     evaluated(model, videos)
     assert model.asked == [({1: None, 2: None}, "davis-2017"), ({1: None}, "davis-2017")]
+
+
+def test_another_procedure_may_be_asked_for_and_the_result_says_which(videos: VideoSet) -> None:
+    model = StandingModel()
+    result = evaluated(model, videos, procedure="referent")
+    assert {procedure for _, procedure in model.asked} == {result.procedure} == {"referent"}
+    assert "followed as referent" in result.scores["davis"].notes[0]
+    with pytest.raises(ReferentError, match=r"procedure: expected one of referent, .*, found nobodys"):
+        evaluated(model, videos, procedure="nobodys")
 
 
 def test_several_protocols_are_scored_in_one_pass(videos: VideoSet) -> None:

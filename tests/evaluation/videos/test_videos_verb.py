@@ -57,6 +57,10 @@ def test_options_that_do_not_fit_are_refused(run: Run, colour_zoo: Segmenter, vi
     for arguments, message in (
         (("--draw", "x.png"), "give a folder with --save"),
         (("--where", "name=red"), "videos are chosen by name: video=bear,bus"),
+        (
+            ("--reference", "phrase", "--procedure", "lvos"),
+            "procedure: expected none, as colours sees each frame alone",
+        ),
         (("--reference", "sound"), "expected mask, phrase or both, found 'sound'"),
         (("--protocol", "lavt"), "for videos there are: davis, "),
     ):

@@ -157,7 +157,7 @@ def _common_protocols(results: Sequence[VideoResult], asked: Sequence[str]) -> l
 
 
 def _settings(results: Sequence[VideoResult]) -> dict[str, tuple[str, ...]]:
-    names = ("model", "weights_sha256", "given", "smoothing")
+    names = ("model", "weights_sha256", "given", "smoothing", "procedure")
     rows = {name: tuple(str(getattr(result, name)) for result in results) for name in names}
     return {name: values for name, values in rows.items() if len(set(values)) > 1}
 

@@ -47,14 +47,17 @@ class Following:
 
     Args:
         segmenter: the model.
-        protocol: says by which procedure, and whether the answers share their pixels.
+        protocol: says whether the answers share their pixels.
+        procedure: of the tracker; None for a model that sees each frame alone.
         smoothing: see `AnySegmenter.track`.
     """
 
-    def __init__(self, segmenter: AnySegmenter, protocol: VideoProtocol, smoothing: float = 0.0) -> None:
+    def __init__(
+        self, segmenter: AnySegmenter, protocol: VideoProtocol, procedure: str | None, smoothing: float = 0.0
+    ) -> None:
         self._segmenter, self._protocol, self._smoothing = segmenter, protocol, smoothing
         self.seconds = 0.0
-        self.procedure = protocol.procedure if "example" in segmenter.reference_kinds else None
+        self.procedure = procedure
 
     def answers(self, video: Video, question: Question) -> Iterator[tuple[int, Masks]]:
         """See `Source.answers`; one frame at a time is in memory.

@@ -44,6 +44,7 @@ class VideoHeader:
     given: str
     smoothing: float
     protocols: list[str]
+    procedure: str | None
     referent_videos: int = FORMAT
 
 

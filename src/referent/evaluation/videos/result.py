@@ -74,6 +74,8 @@ class VideoResult:
         task: of the data set.
         given: what said which objects are meant.
         smoothing: see `AnySegmenter.track`.
+        procedure: by which the objects were followed; None for a model that sees each frame alone, for a folder, and in
+            results of earlier versions.
         where: names of the videos that were asked, empty for all.
         videos, objects, frames: answered videos, their objects or expressions, and their frames.
         failed: videos left out.
@@ -115,6 +117,7 @@ class VideoResult:
     command: str | None = None
     data: str | None = None
     predictions: str | None = None
+    procedure: str | None = None
     video_format: int = field(default=FORMAT)
 
     def number(self, name: str, protocol: str | None = None, video: str | None = None) -> Interval:

@@ -24,6 +24,7 @@ from referent.evaluation.videos.questions import Given, Question, object_of, que
 from referent.evaluation.videos.result import ProtocolVideoScores, VideoFailure, VideoResult, VideoScores
 from referent.evaluation.videos.scores import video_scores
 from referent.evaluation.videos.tracks import MOST_ANSWERS, Comparison, Track
+from referent.tracking.procedure import procedure_of
 
 if TYPE_CHECKING:
     from referent.asking import AnySegmenter
@@ -43,6 +44,7 @@ def evaluate_videos(
     protocols: Sequence[str],
     *,
     given: Given = "mask",
+    procedure: str | None = None,
     smoothing: float = 0.0,
     save: Path | None = None,
     where: Sequence[str] = (),
@@ -60,10 +62,11 @@ def evaluate_videos(
     Args:
         segmenter: the model to score.
         videos: what to ask.
-        protocols: names of `VIDEO_PROTOCOLS`; all are scored in the same pass, the first says by which procedure the
-            objects are followed.
+        protocols: names of `VIDEO_PROTOCOLS`; all are scored in the same pass.
         given: what says which objects are meant, where the task does not. By phrase, that is an expression about the
             object, or else the name of the sequence.
+        procedure: by which a model that remembers follows the objects (`tracking.procedure`); None for the first
+            protocol's.
         smoothing: see `AnySegmenter.track`.
         save: answers are written into this folder (see `journal`); an interrupted run with the same model, data and
             protocols continues after the last video that was done.
@@ -74,6 +77,7 @@ def evaluate_videos(
         progress: show a bar on standard error when that is a terminal.
 
     Raises:
+        ReferentError: no such procedure, or one for a model that sees each frame alone.
         DataError: unknown protocols or videos, protocols that do not fit the data or each other, a model that cannot
             take what is given, `save` holds another run, or every video failed.
     """
@@ -85,10 +89,13 @@ def evaluate_videos(
     _check_kinds(segmenter, given)
     if save is not None and weights_sha256 is None:
         weights_sha256 = f"tensors:{tensor_digest(segmenter)}"
-    source = Following(segmenter, chosen[0], smoothing)
+    followed = _procedure(segmenter, chosen[0], procedure)
+    source = Following(segmenter, chosen[0], followed, smoothing)
     precision = str(segmenter.engine.dtype).removeprefix("torch.")
     keys = [protocol.key for protocol in chosen]
-    header = VideoHeader(segmenter.name, weights_sha256, precision, videos.name, videos.split, given, smoothing, keys)
+    header = VideoHeader(
+        segmenter.name, weights_sha256, precision, videos.name, videos.split, given, smoothing, keys, followed
+    )
     run = _Run(source, videos.only(where) if where else videos, chosen, given)
     began = perf_counter()
     with ExitStack() as stack:
@@ -130,7 +137,7 @@ def score_folder(
     run.ask(None, progress)
     keys = [protocol.key for protocol in chosen]
     return run.result(
-        VideoHeader(folder.resolve().name, None, "", videos.name, videos.split, given, 0.0, keys),
+        VideoHeader(folder.resolve().name, None, "", videos.name, videos.split, given, 0.0, keys, None),
         where=where,
         bootstrap=Bootstrap(replicates, seed, over="videos"),
         seconds=perf_counter() - began,
@@ -139,6 +146,14 @@ def score_folder(
         data=data,
         predictions=str(folder),
     )
+
+
+def _procedure(segmenter: AnySegmenter, protocol: VideoProtocol, asked: str | None) -> str | None:
+    if "example" in segmenter.reference_kinds:
+        return procedure_of(asked or protocol.procedure).name
+    if asked is not None:
+        raise ReferentError(f"procedure: expected none, as {segmenter.name} sees each frame alone, found {asked}")
+    return None
 
 
 def _check_kinds(segmenter: AnySegmenter, given: Given) -> None:
@@ -222,6 +237,7 @@ class _Run:
             task=self._videos.task,
             given=self._given,
             smoothing=header.smoothing,
+            procedure=header.procedure,
             where=tuple(where),
             videos=len(tracks),
             objects=sum(map(len, tracks.values())),
