@@ -189,7 +189,7 @@ def test_no_proposals_give_the_whole_picture() -> None:
 
 
 def test_an_example_is_no_reference_for_it() -> None:
-    with pytest.raises(BadReferenceError, match=r"tiny-reclip .* takes phrases; for an example use unirefpp-r50"):
+    with pytest.raises(BadReferenceError, match=r"tiny-reclip .* takes phrases; for an example use unirefpp-pocket"):
         system().segment(picture(), rf.Example("a.png", "m.png"))
 
 
