@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from speed import Subject, TorchAttention, answer_once, forms, measure, options_of, peak_memory, publish
+from speed import EnlargedFirst, Subject, TorchAttention, answer_once, forms, measure, options_of, peak_memory, publish
 
 from referent.encoders.clip import Block
 from referent.models.base import Batch
@@ -29,6 +29,7 @@ def published(model: CRIS) -> CRIS:
     for layer in copy.decoder.layers:
         for name in ("self_attention", "cross_attention"):
             setattr(layer, name, TorchAttention(getattr(layer, name), need_weights=True))
+    copy.projector = EnlargedFirst(copy.projector)  # type: ignore[assignment]
     return copy.eval()
 
 

@@ -13,7 +13,7 @@ What differs from ours, with the same weights and the same answers:
 from __future__ import annotations
 
 import torch
-from speed import TorchAttention
+from speed import EnlargedFirst, TorchAttention
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -36,6 +36,7 @@ def published(model: ETRIS) -> ETRIS:
     if isinstance(copy.image_encoder.finish, MapAttentionPool):
         copy.image_encoder.finish = SlippedPool(copy.image_encoder.finish)
     copy.neck = OneKeyNeck(copy.neck)
+    copy.projector = EnlargedFirst(copy.projector)
     return copy.train(model.training)
 
 

@@ -30,7 +30,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from referent.encoders.tokenizers import ClipTokenizer
 from referent.files import atomic_write
 from referent.layers.attention import Attention
+from referent.layers.doubling import doubled
 from referent.layers.packed import bf16_is_native
+from referent.layers.projector import Projector, dynamic_convolution
 from referent.models.base import Batch, SegmentationModel
 
 SIDE, LENGTH = 416, 17
@@ -84,6 +86,20 @@ class Subject:
 def forms() -> tuple[str, ...]:
     """`FORMS`, without bfloat16 on a processor that only emulates it."""
     return FORMS if bf16_is_native() else FORMS[:-1]
+
+
+class EnlargedFirst(nn.Module):
+    """`Projector` as it is written: maps are enlarged, then convolved."""
+
+    def __init__(self, projector: Projector) -> None:
+        super().__init__()
+        self.projector = projector
+
+    def forward(self, feature_map: Tensor, state: Tensor, detail: None = None) -> Tensor:
+        """As `Projector.forward`, without detail, which no published model has."""
+        parts = self.projector
+        x = parts.second(doubled(parts.first(doubled(feature_map))))
+        return dynamic_convolution(parts.last(x), parts.to_kernel(state), parts.kernel)
 
 
 class TorchAttention(nn.Module):
