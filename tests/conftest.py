@@ -25,6 +25,11 @@ settings.register_profile("untimed", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "untimed")
 
+# Test processes side by side share the cores: threads of each would stand in the others' way.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ["OMP_NUM_THREADS"] = "1"
+    torch.set_num_threads(1)
+
 SIDE = 128
 RED_BOX = (16, 24, 48, 64)
 BLUE_BOX = (80, 30, 110, 70)
