@@ -218,7 +218,7 @@ def test_an_evaluation_never_skips_a_sample(colours: Segmenter, tmp_path: Path) 
 def test_a_model_that_cannot_take_an_example_says_which_can(colours: Segmenter, photo: Path) -> None:
     example = rf.Example(photo, photo)
     for asked in (example, [example, example]):
-        with pytest.raises(BadReferenceError, match="takes phrases; for an example use unirefpp-pocket, unirefpp-r50, unirefpp-swin-l"):
+        with pytest.raises(BadReferenceError, match="takes phrases; for an example use unirefpp-pocket, unirefpp-r50"):
             colours.segment(photo, asked)
 
 
