@@ -242,6 +242,8 @@ def measure(subject: Subject, threads: int, repeats: int, counts: Sequence[int])
         result["of published"] = {
             form: round(found["median"] / one["published"]["median"], 3) for form, found in one.items()
         }
+        # The counter of operations hooks into gradients of whatever a module returns that could have one: a parameter.
+        models["published"].requires_grad_(False)
         result["parts"] = part_table(subject.parts("published", models["published"], batch), times, result["rates"])
         result["phrases"] = phrase_table(subject, models, max(1, repeats // 3), counts)
     return result
