@@ -38,3 +38,9 @@ def test_one_object_needs_more_than_a_half() -> None:
 def test_of_two_that_are_equal_the_first_wins_and_together_they_beat_the_background_early() -> None:
     values = torch.full((2, 1, 1), 0.4)
     assert shared_out(values).flatten().tolist() == [True, False]
+
+
+def test_there_may_be_more_objects_than_a_palette_has_colours() -> None:
+    probabilities = torch.zeros(300, 1, 3)
+    probabilities[[0, 1, 299], 0, [0, 1, 2]] = 0.9
+    assert shared_out(probabilities).nonzero().tolist() == [[0, 0, 0], [1, 0, 1], [299, 0, 2]]

@@ -13,8 +13,8 @@ def shared_out(probabilities: Tensor) -> Tensor:
     first where two are equal. (The official inference; "soft aggregation" by odds is in its losses only.)
     """
     best = (1 - probabilities).prod(0)
-    winner = torch.zeros_like(best, dtype=torch.uint8)
-    # `argmax` over a first dimension that is short takes a hundred times as long on a CPU.
+    winner = torch.zeros_like(best, dtype=torch.int16)
+    # `argmax` over a first dimension that is short takes several times as long on a CPU.
     for number, probability in enumerate(probabilities, start=1):
         winner.masked_fill_(probability > best, number)
         best = torch.maximum(best, probability)
