@@ -25,6 +25,11 @@ done
 referent evaluate "$model" work/coco/phrases.json --split val --where name=@voc \
     --kind position --kind order --kind size --kind colour --kind relation --kind combined \
     --protocol referent-masks --out "$out-voc-instances-coco.json"
+# Things of a size that can be seen, by every phrase that is about one of them alone: what DeepLabV3's class masks score is in the model card.
+for set in coco cats; do
+    referent evaluate "$model" "work/$set/phrases.json" --split val --where name=@voc --where targets=1 --smallest 0.01 \
+        --protocol referent-masks --out "$out-things-$set.json"
+done
 for set in coco car_parts cats; do
     referent evaluate "$model" "work/$set/phrases.json" --split val \
         --protocol referent,referent-masks,cris --out "$out-all-$set.json"

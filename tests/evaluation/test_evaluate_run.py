@@ -216,6 +216,12 @@ def test_where_and_limit_choose_what_is_asked():
     assert result.auroc.value is None
 
 
+def test_the_result_says_how_large_targets_had_to_be():
+    samples = [sample("1", "a.png", "left", columns(0)), sample("2", "a.png", "right", columns(0, 1, 2))]
+    result = evaluate(stub(), data_of(samples), smallest=float(columns(0, 1).mean()))
+    assert (result.phrases, result.smallest) == (1, columns(0, 1).mean())
+
+
 def test_the_worst_cases_come_first_one_a_picture():
     worst = evaluate(stub(), dataset()).worst
     assert [(case.id, case.iou) for case in worst] == [("3", 0), ("6", 0), ("2", 0.5)]

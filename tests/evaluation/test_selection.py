@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from evaluation_stub import columns, sample
 
 from referent.errors import DataError
 from referent.evaluation.selection import VOC, parse, select
+from referent.rle import encode
 
 SAMPLES = [
     sample("1", "a.png", "cat", columns(0), kind="name", name="cat"),
@@ -40,6 +43,31 @@ def test_a_value_that_no_sample_has_is_an_error_that_names_those_that_occur():
 def test_conditions_that_nothing_meets_together_are_an_error():
     with pytest.raises(DataError, match="no sample meets kind=position and name=tennis racket together"):
         ids({"kind": ["position"], "name": ["tennis racket"]})
+
+
+def test_phrases_about_one_thing_are_chosen_by_the_number_of_their_targets():
+    both = replace(
+        sample("5", "b.png", "both cats", columns(0), name="cat"), targets=[encode(columns(0)), encode(columns(1))]
+    )
+    nothing = sample("6", "b.png", "the dog", None, kind="none")
+    among = [*SAMPLES, both, nothing]
+    assert [kept.id for kept in select(among, {"targets": ["1"]})] == ["1", "2", "3", "4"]
+    assert [kept.id for kept in select(among, {"targets": ["0", "2"]})] == ["5", "6"]
+
+
+def test_targets_that_are_too_small_together_are_left_out_and_so_is_what_is_true_of_nothing():
+    small = sample("1", "a.png", "the left cat", columns(0))
+    nothing = sample("2", "a.png", "the dog", None)
+    two = replace(sample("3", "a.png", "both cats", columns(0)), targets=[encode(columns(0)), encode(columns(1))])
+    one = columns(0).mean()
+    among = [small, nothing, two]
+    assert [kept.id for kept in select(among, {}, one)] == ["1", "3"]
+    assert [kept.id for kept in select(among, {}, 1.5 * one)] == ["3"]
+    assert select(among, {}) == among
+    with pytest.raises(DataError, match="the targets of no sample cover 90 % of their picture"):
+        select(among, {}, 0.9)
+    with pytest.raises(DataError, match="from 0 to 1, found 2"):
+        select(among, {}, 2)
 
 
 def test_conditions_are_read_from_the_command_line():

@@ -65,8 +65,14 @@ def evaluate(
     ] = None,
     where: Annotated[
         list[str] | None,
-        typer.Option(help="Only phrases with this tag: name=cat,dog or name=@voc; may be given several times."),
+        typer.Option(
+            help="Only phrases with this tag: name=cat,dog or name=@voc, or targets=1 (about one thing); may be given "
+            "several times."
+        ),
     ] = None,
+    smallest: Annotated[
+        float, typer.Option(help="Only phrases whose targets cover at least this share of their picture: 0.01.")
+    ] = 0,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many phrases.")] = None,
     shots: Annotated[
         int | None, typer.Option(min=1, help="Ask for classes by so many examples each, not by phrases.")
@@ -148,7 +154,7 @@ def evaluate(
     if shots is None and find_layout(data) is None and find_videos(data) is not None:
         of_pictures = {
             "--pictures": pictures, "--allow-missing": allow_missing, "--raw": raw, "--class-names": class_names,
-            "--kind": kind, "--limit": limit,
+            "--kind": kind, "--smallest": smallest, "--limit": limit,
         }  # fmt: skip
         given = [name for name, value in of_pictures.items() if value]
         if given:
@@ -182,6 +188,7 @@ def evaluate(
             names or ["referent" if few_shot is None else "fss"],
             save=save,
             where=conditions,
+            smallest=smallest,
             limit=limit,
             weights_sha256=weights.sha256(zoo.find(model)),
             command=shlex.join(["referent", *sys.argv[1:]]),
@@ -213,6 +220,7 @@ def _show(result: Result, written: list[Path]) -> None:
 
     console = Console()
     chosen = f", {_listed(result.where)}" if result.where else ""
+    chosen += f", {100 * result.smallest:g} % of the picture or more" if result.smallest else ""
     asked = (
         f"{result.phrases} phrases ({result.absent} true of nothing)"
         if result.few_shot is None

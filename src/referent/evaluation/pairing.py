@@ -187,6 +187,7 @@ def _settings(saved: Saved) -> Mapping[str, str]:
         "weights": (result.weights_sha256 or "unknown").removeprefix("tensors:")[:12],
         "threshold": f"{header.threshold:g}",
         "where": "; ".join(f"{tag}={','.join(values)}" for tag, values in result.where.items()) or "everything",
+        "smallest": f"{result.smallest:g}",
         "limit": str(result.limit or "none"),
         "phrases": str(len(saved.predictions)),
         "pictures left out": str(len(result.failed)),

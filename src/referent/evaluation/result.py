@@ -105,6 +105,7 @@ class Result:
             or None where nobody asked for it.
         dataset, split: what was asked.
         where: the filter on tags, empty for all samples.
+        smallest: share of the picture that a phrase's targets cover at least, 0 for all phrases.
         limit: at most so many phrases were taken, None for all.
         phrases, pictures, absent: answered phrases, their pictures, phrases that are true of nothing.
         failed: pictures left out.
@@ -151,6 +152,7 @@ class Result:
     missing: Missing = field(default_factory=Missing)
     counters: Mapping[str, int] = field(default_factory=dict)
     few_shot: FewShotScores | None = None
+    smallest: float = 0
     format: int = field(default=FORMAT)
 
     def number(self, name: str, protocol: str | None = None, kind: str | None = None) -> Interval:

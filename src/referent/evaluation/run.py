@@ -49,6 +49,7 @@ def evaluate(
     *,
     save: str | Path | None = None,
     where: Where | None = None,
+    smallest: float = 0,
     limit: int | None = None,
     replicates: int = metrics.REPLICATES,
     seed: int = 0,
@@ -69,7 +70,8 @@ def evaluate(
         protocols: names of `PROTOCOLS`; all are scored in the same pass.
         save: predictions are written here as JSON lines (see `evaluation.predictions`); an interrupted run with the
             same model, data and protocols continues where it stopped.
-        where: only samples with these tags: `{"kind": ["name"]}`; see `selection.select`.
+        where, smallest: only samples with these tags, `{"kind": ["name"]}`, and with targets of at least this share of
+            their picture; see `selection.select`.
         limit: only the first so many of them.
         replicates, seed: of the bootstrap over pictures; 0 replicates give no intervals.
         weights_sha256: of the model's weight file; found from its tensors when predictions are saved without it.
@@ -81,7 +83,7 @@ def evaluate(
             another run, or every picture failed.
     """
     chosen = find(protocols)
-    samples = _sampled(dataset, where or {}, limit)
+    samples = _sampled(dataset, where or {}, smallest, limit)
     counted = [protocol.counted(samples) for protocol in chosen]
     if save is not None and weights_sha256 is None:
         weights_sha256 = f"tensors:{tensor_digest(segmenter)}"
@@ -107,6 +109,7 @@ def evaluate(
         dataset=dataset.name,
         split=split,
         where={tag: list(values) for tag, values in (where or {}).items()},
+        smallest=smallest,
         limit=limit,
         phrases=int(run.answered.sum()),
         pictures=len(np.unique(run.picture[run.answered])),
@@ -130,8 +133,8 @@ def evaluate(
     )
 
 
-def _sampled(dataset: Dataset, where: Where, limit: int | None) -> list[Sample]:
-    samples = select(dataset.samples, where)
+def _sampled(dataset: Dataset, where: Where, smallest: float, limit: int | None) -> list[Sample]:
+    samples = select(dataset.samples, where, smallest)
     if limit is not None and limit < 1:
         raise DataError(f"limit: expected at least 1, found {limit}")
     if not samples:
