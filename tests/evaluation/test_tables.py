@@ -61,6 +61,17 @@ def test_values_of_a_path_become_columns_and_what_has_no_file_a_dash(root):
         fill(page('files=results/*.json across=model columns="n=phrases, mIoU:name"'), root)
 
 
+def test_entries_of_a_list_in_a_file_are_rows(root):
+    def entry(name, value):
+        return {"name": name, "numbers": {"cats/val": {"mIoU": {"value": value, "low": 0.1, "high": 0.9}}}}
+
+    (root / "ablation.json").write_text(json.dumps({"rows": [entry("b", 0.25), entry("a", 0.5)]}))
+    marker = 'files=ablation.json rows=rows columns="Row=name, mIoU=numbers.cats/val.mIoU"'
+    assert fill(page(marker), root).splitlines()[5:7] == ["| b | 25.0 [10.0, 90.0] |", "| a | 50.0 [10.0, 90.0] |"]
+    with pytest.raises(DataError, match="no list of rows 'lines'"):
+        fill(page(marker.replace("rows=rows", "rows=lines")), root)
+
+
 def test_filling_twice_changes_nothing(root):
     once = fill(page('files=results/*.json columns="dataset, mIoU"'), root)
     assert fill(once, root) == once

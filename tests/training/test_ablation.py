@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from typer.testing import CliRunner
 from referent.cli.main import app
 from referent.errors import RecipeError, TrainingError
 from referent.training import ablation
-from referent.training.ablation import Line, Row, Table, load_table, markdown, recipes, run_row
+from referent.training.ablation import Line, Row, Table, load_table, markdown, recipes, run_row, summary
 from referent.training.recipe import load_recipe
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -134,6 +135,9 @@ def test_the_verb_writes_and_prints_the_table(file: Path, tmp_path: Path, monkey
     assert result.exit_code == 0, result.output
     assert (out / "table.md").read_text() in result.output
     assert [line.split(" | ")[0] for line in (out / "table.md").read_text().splitlines()[2:]] == ["| plain", "| slow"]
+    written = json.loads((out / "table.json").read_text())
+    assert [row["name"] for row in written["rows"]] == ["plain", "slow"]
+    assert written["rows"][1]["set"] == {"optimiser.lr": 1e-5}
 
 
 def test_with_seeds_every_row_is_trained_with_each_and_shown_with_an_interval(file: Path, tmp_path: Path) -> None:
@@ -146,3 +150,6 @@ def test_with_seeds_every_row_is_trained_with_each_and_shown_with_an_interval(fi
     # 4.303 * 10 / sqrt(3)
     assert markdown(lines, ["mIoU"]).splitlines()[-1] == "| plain | 9 | 9 | 50.0 ± 24.8 |"
     assert markdown(lines[:1], ["mIoU"]).splitlines()[-1] == "| plain | 9 | 9 | 40.0 |"
+    shown = summary(lines, ["mIoU"])[0]["numbers"]["set"]["mIoU"]
+    assert [round(shown[key], 3) for key in ("value", "low", "high")] == [0.5, 0.252, 0.748]
+    assert summary(lines[:1], ["mIoU"])[0]["numbers"]["set"]["mIoU"] == {"value": 0.4, "low": None, "high": None}

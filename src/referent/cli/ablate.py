@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import shlex
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -25,10 +28,10 @@ def ablate(
     """Train a recipe once a row of TABLE and seed, score every row, and print the table.
 
     All rows are checked before the first is trained. Rows that are done are not trained again: the same command goes
-    on where it stopped, also inside a row. The table is written to OUT/table.md.
+    on where it stopped, also inside a row. The table is written to OUT/table.md, and as a result file to OUT/table.json.
     """
     from referent.files import atomic_write
-    from referent.training.ablation import load_table, markdown, recipes, run_row
+    from referent.training.ablation import load_table, markdown, recipes, run_row, summary
 
     read = load_table(table)
     shown = [name.strip() for name in numbers.split(",") if name.strip()]
@@ -41,4 +44,6 @@ def ablate(
             raise typer.Exit(INTERRUPTED)
         lines.append(line)
         atomic_write(out / "table.md", markdown(lines, shown) + "\n")
+        content = {"command": shlex.join(["referent", *sys.argv[1:]]), "rows": summary(lines, shown)}
+        atomic_write(out / "table.json", json.dumps(content, indent=1, ensure_ascii=False) + "\n")
     typer.echo(markdown(lines, shown))

@@ -11,6 +11,7 @@ phrase), printed in percent with its interval; "seeds:class-mIoU", its mean over
 deviation; "AUROC"; "protocol", name and version; "notes" of the protocol; or keys into the JSON file joined by dots
 ("machine.processor"; where they lead to a number with its interval, both are printed in percent). With keys alone, any
 JSON file will do. Results under two versions of one protocol do not stand in one table.
+`rows`: a key under which each file holds a list: one row for each of its entries, to which the columns then refer.
 `across`: a path whose values become columns of their own ("model"): these hold the last of `columns`, and rows that
 agree in all others are one.
 
@@ -110,6 +111,8 @@ def _table(options: str, root: Path) -> str:
     columns = [_column(text) for text in given["columns"].split(",")]
     protocols = [name.strip() for name in given["protocol"].split(",")] if "protocol" in given else [None]
     files = list(_files(given["files"], root))
+    if "rows" in given:
+        files = [(file, entry) for file, content in files for entry in _entries(content, given["rows"], file)]
     _check_versions(files, protocols)
     rows = [
         [_cell(content, path, protocol, file) for _, path in columns]
@@ -142,9 +145,11 @@ def _across(titles: list[str], rows: list[list[str]], spread: list[str]) -> tupl
 def _options(text: str) -> dict[str, str]:
     pairs = [part.partition("=") for part in shlex.split(text)]
     given = {name: value for name, _, value in pairs}
-    unknown = given.keys() - {"files", "protocol", "columns", "across"}
+    unknown = given.keys() - {"files", "protocol", "columns", "rows", "across"}
     if unknown or not {"files", "columns"} <= given.keys():
-        raise DataError(f"table marker: expected files=, columns= and perhaps protocol= and across=, found {text!r}")
+        raise DataError(
+            f"table marker: expected files=, columns= and perhaps protocol=, rows= and across=, found {text!r}"
+        )
     return given
 
 
@@ -167,6 +172,13 @@ def _files(globs: str, root: Path) -> Iterator[tuple[Path, Mapping[str, Any]]]:
                 yield path, json.loads(path.read_text(encoding="utf-8"))
             except ValueError as error:
                 raise DataError(f"{path}: expected JSON: {error}") from error
+
+
+def _entries(content: Mapping[str, Any], key: str, file: Path) -> list[Mapping[str, Any]]:
+    entries = content.get(key)
+    if not isinstance(entries, list) or not all(isinstance(entry, Mapping) for entry in entries):
+        raise DataError(f"{file}: no list of rows {key!r}")
+    return entries
 
 
 def _check_versions(files: Sequence[tuple[Path, Mapping[str, Any]]], protocols: Sequence[str | None]) -> None:

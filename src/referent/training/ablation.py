@@ -186,23 +186,68 @@ def markdown(lines: Sequence[Line], numbers: Sequence[str]) -> str:
     sets = list(dict.fromkeys(name for line in lines for name in line.scores))
     titles = [f"{number} {name}" if len(sets) > 1 else number for name in sets for number in numbers]
     table = [["", "trained parameters", "all parameters", *titles], ["---", *["--:"] * (2 + len(titles))]]
-    for title in dict.fromkeys(line.name for line in lines):
-        same = [line for line in lines if line.name == title]
-        cells = [[line.scores.get(name, {}).get(number) for line in same] for name in sets for number in numbers]
-        shown = [_mean([value for value in values if value is not None]) for values in cells]
-        table.append([title, f"{same[0].trained:,}", f"{same[0].parameters:,}", *shown])
+    for title, same in _by_name(lines).items():
+        cells = [_values(same, name, number) for name in sets for number in numbers]
+        table.append([title, f"{same[0].trained:,}", f"{same[0].parameters:,}", *map(_shown, cells)])
     return "\n".join(f"| {' | '.join(cells)} |" for cells in table)
 
 
-def _mean(values: Sequence[float]) -> str:
-    """In percent; "-" for none, and with several the half width of the interval of Student's t."""
+def summary(lines: Sequence[Line], numbers: Sequence[str]) -> list[dict[str, Any]]:
+    """What `markdown` shows, for a result file.
+
+    Returns:
+        Of each row its name, settings, sizes, number of trainings, and under the name of each data set (without suffix)
+        the `numbers`, each with the ends of its 95 % interval, None without one.
+    """
+    sets = dict.fromkeys(name for line in lines for name in line.scores)
+    return [
+        {
+            "name": title,
+            "set": same[0].set,
+            "trained": same[0].trained,
+            "parameters": same[0].parameters,
+            "trainings": len(same),
+            "numbers": {
+                str(Path(name).with_suffix("")): {number: _interval(_values(same, name, number)) for number in numbers}
+                for name in sets
+            },
+        }
+        for title, same in _by_name(lines).items()
+    ]
+
+
+def _by_name(lines: Sequence[Line]) -> dict[str, list[Line]]:
+    """Lines that differ in their seed alone, together."""
+    return {
+        title: [line for line in lines if line.name == title] for title in dict.fromkeys(line.name for line in lines)
+    }
+
+
+def _values(lines: Sequence[Line], data: str, number: str) -> list[float]:
+    found = (line.scores.get(data, {}).get(number) for line in lines)
+    return [value for value in found if value is not None]
+
+
+def _half_width(values: Sequence[float]) -> float | None:
+    """Of the 95 % interval of the mean by Student's t; None for fewer than two values."""
+    if len(values) < 2:
+        return None
+    return _T[len(values) - 2] * statistics.stdev(values) / len(values) ** 0.5
+
+
+def _interval(values: Sequence[float]) -> dict[str, float | None]:
+    if not values:
+        return {"value": None, "low": None, "high": None}
+    mean, half = statistics.mean(values), _half_width(values)
+    return {"value": mean, "low": None if half is None else mean - half, "high": None if half is None else mean + half}
+
+
+def _shown(values: Sequence[float]) -> str:
+    """In percent; "-" for none, and with several the half width of the interval."""
     if not values:
         return "-"
-    mean = f"{100 * statistics.mean(values):.1f}"
-    if len(values) == 1:
-        return mean
-    error = statistics.stdev(values) / len(values) ** 0.5
-    return f"{mean} ± {100 * _T[len(values) - 2] * error:.1f}"
+    mean, half = f"{100 * statistics.mean(values):.1f}", _half_width(values)
+    return mean if half is None else f"{mean} ± {100 * half:.1f}"
 
 
 def _sizes(recipe: Recipe) -> tuple[int, int]:
