@@ -28,7 +28,7 @@ def ablate(
     """Train a recipe once a row of TABLE and seed, score every row, and print the table.
 
     All rows are checked before the first is trained. Rows that are done are not trained again: the same command goes
-    on where it stopped, also inside a row. The table is written to OUT/table.md, and as a result file to OUT/table.json.
+    on where it stopped, also inside a row. The table is written to OUT/table.md and, as a result file, OUT/table.json.
     """
     from referent.files import atomic_write
     from referent.training.ablation import load_table, markdown, recipes, run_row, summary
