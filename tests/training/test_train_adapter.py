@@ -111,7 +111,7 @@ def on_pocket_encoders(data: Path, output: Path, start: dict[str, Any], **heads:
 
 @pytest.fixture
 def pocket(data: Path, tmp_path: Path, console: Console) -> Path:
-    start = {"image": str(POCKET / "deeplabv3_mobilenet_v2_voc.safetensors"), "text": "cris-pocket"}
+    start = {"image": "deeplabv3_mobilenet_v2_voc.safetensors", "text": "cris-pocket"}
     outcome = loop.train(on_pocket_encoders(data, tmp_path / "out", start), evaluate=evaluate, console=console)
     assert outcome.weights is not None
     return outcome.weights

@@ -26,6 +26,7 @@ from referent.models.unirefpp.mask_encoder_weights import load_torchvision
 from referent.models.unirefpp.sam.anything import Sam
 from referent.models.unirefpp.sam.weights import load_sam
 from referent.training.recipe import Start
+from referent.zoo.rows import LENT, POCKET
 
 
 def start_from(model: SegmentationModel, start: Start, family: str) -> None:
@@ -89,7 +90,9 @@ def bases(start: Start) -> dict[adapters.Part, Path]:
 
 
 def _located(source: Path) -> Path:
-    """The file of a model in the package, where its name is given."""
+    """The file of a model in the package where its name is given, or one that the package lends."""
+    if str(source) in LENT:
+        return POCKET / source
     return zoo.find(str(source)) if str(source) in zoo.ROWS else source
 
 

@@ -131,7 +131,7 @@ ROWS: Mapping[str, Row] = {
             licence="Apache-2.0",
             origin="in the package, trained by this project",
             packaged="cris-pocket.safetensors",
-            sha256="072b8d764df6f2f05361e2feaa87179e533a68f2197a4dfb8d9e714c95d1d349",
+            sha256="a388696623f361eb25b8517838e5e0bfc58bd5141a674dd847cda257642d5bd8",
             card="src/referent/pocket/cris-pocket.md",
         ),
         Row(
