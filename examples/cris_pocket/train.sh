@@ -31,5 +31,4 @@ referent train cris-pocket-352
 export OMP_NUM_THREADS=1
 torchrun --nproc_per_node 2 -m referent train cris-pocket-320
 torchrun --nproc_per_node 2 -m referent train cris-pocket-final
-referent train cris-pocket-480
-referent convert runs/cris-pocket-480/final.safetensors src/referent/pocket/cris-pocket.safetensors --dtype fp16
+python "$here/ship.py" runs/cris-pocket-final/final.safetensors src/referent/pocket/cris-pocket.safetensors --size 512

@@ -131,7 +131,7 @@ ROWS: Mapping[str, Row] = {
             licence="Apache-2.0",
             origin="in the package, trained by this project",
             packaged="cris-pocket.safetensors",
-            sha256="a388696623f361eb25b8517838e5e0bfc58bd5141a674dd847cda257642d5bd8",
+            sha256="b1fae12f2b39730a10ae7f006799961d9d8e6732915d009f4794a9f4f8305fec",
             card="src/referent/pocket/cris-pocket.md",
         ),
         Row(
@@ -196,7 +196,7 @@ ROWS: Mapping[str, Row] = {
             licence="Apache-2.0",
             origin="in the package, trained by this project",
             packaged="etris-pocket.safetensors",
-            sha256="7ac3f3620eeb70dff12ae91f703d9de971ae85b18f921526a6e27da92f3da035",
+            sha256="a94a2795951a2ff5dc0f80fb3bf861bc618346b9f7ada1dfd68efe8b7ebca8ce",
             card="src/referent/pocket/etris-pocket.md",
         ),
         Row(
