@@ -36,14 +36,14 @@ class _WordAttention:
         """(N, P, C) pixels with their places in them, (N, L, D) float32 words and placed words, (N, L) keep."""
         heads = len(self.query_bias)
         key, value = (
-            layer(part).unflatten(-1, (heads, -1)).transpose(1, 2)
+            layer(part).reshape(*part.shape[:2], heads, -1).transpose(1, 2)
             for layer, part in ((self.key, placed_words), (self.value, words))
         )  # (N, heads, L, D)
         asked = (key @ self.query_weight).mul_(self.scale).flatten(1, 2)
         offset = (key @ self.query_bias[..., None])[..., 0].mul_(self.scale)
         offset = offset.masked_fill(~keep[:, None], -torch.inf).flatten(1)
         scores = torch.baddbmm(offset[:, None].to(self.dtype), pixels, asked.to(self.dtype).transpose(1, 2))
-        shares = scores.unflatten(-1, (heads, -1)).softmax(-1).flatten(2)
+        shares = scores.reshape(*scores.shape[:2], heads, -1).softmax(-1).flatten(2)
         return torch.baddbmm(self.out_bias, shares, (value @ self.out_weight).flatten(1, 2).to(self.dtype))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import statistics
 from collections.abc import Mapping, Sequence
@@ -232,7 +233,7 @@ def _half_width(values: Sequence[float]) -> float | None:
     """Of the 95 % interval of the mean by Student's t; None for fewer than two values."""
     if len(values) < 2:
         return None
-    return _T[len(values) - 2] * statistics.stdev(values) / len(values) ** 0.5
+    return _T[len(values) - 2] * statistics.stdev(values) / math.sqrt(len(values))
 
 
 def _interval(values: Sequence[float]) -> dict[str, float | None]:
