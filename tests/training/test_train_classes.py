@@ -114,6 +114,6 @@ def test_boxes_are_learnt(scenes: Path, tmp_path: Path, console: Console) -> Non
 
 
 def test_labels_are_learnt(scenes: Path, tmp_path: Path, console: Console) -> None:
-    first, last, result = train(scenes / "cut", tmp_path, console, {"label": 1.0}, "top-1", 40, {"label": True})
+    first, last, result = train(scenes / "cut", tmp_path, console, {"label": 1.0}, "top-1", 60, {"label": True})
     assert last < 0.8 * first
     assert result.numbers()["top-1"] > 2 / len(COLOURS)
