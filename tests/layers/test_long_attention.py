@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from referent.layers import long_attention
+from referent.layers.long_attention import LongMemory
 
 
 @pytest.mark.parametrize("size", [0.1, 1e4])
@@ -16,11 +17,24 @@ def test_blocks_give_what_all_at_once_gives(
     generator = torch.Generator().manual_seed(0)
     query, key, value = (torch.randn(rows, 4, generator=generator) for rows in (queries, keys, keys))
     exact = (size * query.double() @ key.double().T).softmax(-1) @ value.double()
-    found = long_attention.read(size * long_attention.IN_POWERS_OF_TWO * query, key.T, value)
+    memory = LongMemory(key, value, torch.float32)
+    found = memory.read(size * long_attention.IN_POWERS_OF_TWO * query)
     assert torch.allclose(found.double(), exact, atol=1e-5)
 
 
 def test_scores_of_any_size_stay_finite() -> None:
-    key = torch.tensor([[1e4, -1e4]])
-    found = long_attention.read(torch.tensor([[1.0], [-1.0]]), key, torch.eye(2))
+    memory = LongMemory(torch.tensor([[1e4], [-1e4]]), torch.eye(2), torch.float32)
+    found = memory.read(torch.tensor([[1.0], [-1.0]]))
     assert torch.equal(found, torch.eye(2))
+
+
+@pytest.mark.parametrize("size", [1.0, 8.0])
+def test_bfloat16_comes_near_and_does_not_mind_what_all_keys_share(size: float) -> None:
+    generator = torch.Generator().manual_seed(0)
+    query, key, value = (torch.randn(rows, 16, generator=generator) for rows in (50, 3000, 3000))
+    scaled = size / 4 * query
+    exact = (scaled.double() @ key.double().T).softmax(-1) @ value.double()
+    found = LongMemory(key + 20, value, torch.bfloat16).read(long_attention.IN_POWERS_OF_TWO * scaled)
+    assert found.dtype == torch.float32
+    error = (found.double() - exact).norm() / exact.norm()
+    assert error < 0.03

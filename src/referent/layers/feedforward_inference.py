@@ -19,7 +19,7 @@ class FastFeedForward:
 
     Args:
         norm, expand, contract: of the part.
-        activation: between the two; may change what it is given.
+        activation: between the two; None is ReLU, which is part of the first product then.
         norm_first: norm what is expanded, not the sum.
         dtype: of the two products; all else stays float32.
     """
@@ -29,12 +29,13 @@ class FastFeedForward:
         norm: nn.LayerNorm,
         expand: nn.Linear,
         contract: nn.Linear,
-        activation: Callable[[Tensor], Tensor],
+        activation: Callable[[Tensor], Tensor] | None,
         norm_first: bool,
         dtype: torch.dtype,
     ) -> None:
         self.norm, self.norm_first, self.dtype = Norm(norm, torch.float32), norm_first, dtype
-        self.expand, self.contract = PackedLinear.of(expand, dtype), PackedLinear.of(contract, dtype)
+        self.expand = PackedLinear.of(expand, dtype, relu=activation is None, many=True)
+        self.contract = PackedLinear.of(contract, dtype, many=True)
         self.activation = activation
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -42,7 +43,7 @@ class FastFeedForward:
         rows = x.reshape(-1, x.shape[-1])
         result = torch.empty_like(rows)
         for some, into in zip(torch.split(rows, ROWS_AT_ONCE), torch.split(result, ROWS_AT_ONCE), strict=True):
-            inner = self.activation(self.expand((self.norm(some) if self.norm_first else some).to(self.dtype)))
-            own = some + self.contract(inner).float()
+            inner = self.expand((self.norm(some) if self.norm_first else some).to(self.dtype))
+            own = some + self.contract(inner if self.activation is None else self.activation(inner)).float()
             into.copy_(own if self.norm_first else self.norm(own))
         return result.reshape(x.shape)

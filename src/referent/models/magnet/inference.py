@@ -85,7 +85,7 @@ class _PixelLayer(nn.Module):
     def __init__(self, layer: PixelDecoderLayer, dtype: torch.dtype) -> None:
         super().__init__()
         self.attention, self.norm1 = packed_copy(layer.attention, 1, dtype), copy.deepcopy(layer.norm1)
-        self.rest = FastFeedForward(layer.norm2, layer.expand, layer.contract, torch.relu_, False, dtype)
+        self.rest = FastFeedForward(layer.norm2, layer.expand, layer.contract, None, False, dtype)
 
     def forward(self, pixels: Tensor, places: Tensor, reference: Tensor, shapes: Shapes) -> Tensor:
         """As `PixelDecoderLayer.forward`."""

@@ -16,13 +16,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from referent.layers import long_attention
 from referent.layers.fast import Norm, map_of, rows_of
+from referent.layers.long_attention import IN_POWERS_OF_TWO, LongMemory, added
 from referent.layers.packed import PackedLinear
 from referent.models.unirefpp.fusion import ReferenceBundle, UniFusion
-
-# Pixels that look at examples together, which bounds memory: their queries are `heads` times as wide as they are.
-_PIXELS_AT_ONCE = 4096
 
 
 class FastFusion(nn.Module):
@@ -42,10 +39,7 @@ class FastFusion(nn.Module):
         self.feature_norm, self.key_norm = (
             Norm(norm, torch.float32) for norm in (fusion.feature_norm, fusion.key_norm)
         )
-        self.query, self.key, self.value = (
-            PackedLinear.of(layer, dtype) for layer in (fusion.query, fusion.key, fusion.value)
-        )
-        self.out = PackedLinear(fusion.out.weight.to(dtype), None)
+        self.key, self.value = (PackedLinear.of(layer, dtype) for layer in (fusion.key, fusion.value))
         self.modulation = PackedLinear.of(fusion.modulation, torch.float32)
         # Of each head: (heads, D, C) and (heads, D).
         self.query_weight, self.key_weight, self.value_weight = (
@@ -64,11 +58,13 @@ class FastFusion(nn.Module):
         if self.folded:
             asked, asked_bias = (self.key_weight.double().transpose(1, 2) @ part for part in (asked, asked_bias))
             answered = self.value_weight.double().transpose(1, 2) @ answered
-        scale = inner**-0.5 * long_attention.IN_POWERS_OF_TWO
-        # Of each head, the projections of the pixels' side where examples are read: (heads, E, C), (heads, E) and
-        # (heads, E, C), E being C or D.
-        self.asked, self.asked_bias = (asked * scale).float(), (asked_bias[..., 0] * scale).float()
-        self.answered = answered.float()
+        asked, asked_bias = (part * inner**-0.5 * IN_POWERS_OF_TWO for part in (asked, asked_bias))
+        # Of each head, the projections of the pixels' side where examples are read: C -> E and E -> C, E being C or D.
+        self.asked = [
+            PackedLinear(weight.to(dtype), bias[:, 0].to(dtype), many=True)
+            for weight, bias in zip(asked, asked_bias, strict=True)
+        ]
+        self.answered = [PackedLinear(weight.T.to(dtype), None, many=True) for weight in answered]
 
     def forward(self, features: Tensor, *references: ReferenceBundle) -> Tensor:
         """As `UniFusion.forward`."""
@@ -102,8 +98,6 @@ class FastFusion(nn.Module):
         self, fused: Tensor, normed: Tensor, reference: ReferenceBundle, keep: Tensor, factor: Tensor
     ) -> Tensor:
         """As `_read_few`, of many keys."""
-        if self.dtype != torch.float32:
-            return torch.addcmul(fused, self._read_apart(normed, reference, keep), factor[:, None])
         read = torch.empty_like(fused)
         for rows in _alike(normed, reference.keys, keep):
             inside = keep[rows[0]]
@@ -116,27 +110,16 @@ class FastFusion(nn.Module):
         """What the same pixels (S, C) read of n references with the same keys (K, C), values (K, n, C): (S, n, C)."""
         count, width = values.shape[1:]
         read = self.constant.repeat(len(normed) * count, 1)
-        key, value = keys.T.contiguous(), values.flatten(1)
+        pixels = normed.to(self.dtype)
+        memory = LongMemory(keys, values.flatten(1), self.dtype) if self.folded else None
         for head in range(self.heads):
             # A bias of the keys would raise all scores of a pixel alike, which softmax does not see.
-            if not self.folded:
-                key = self.key_weight[head] @ keys.T
-                value = (values @ self.value_weight[head].T).flatten(1)
-            query = F.linear(normed, self.asked[head], self.asked_bias[head])
-            answered = long_attention.read(query, key, value).reshape(len(read), -1)
-            read.addmm_(answered, self.answered[head])
+            own = memory or LongMemory(
+                keys @ self.key_weight[head].T, (values @ self.value_weight[head].T).flatten(1), self.dtype
+            )
+            answered = own.read(self.asked[head](pixels).float()).reshape(len(read), -1)
+            read = added(read, self.answered[head], answered.to(self.dtype))
         return read.reshape(len(normed), count, width)
-
-    def _read_apart(self, normed: Tensor, reference: ReferenceBundle, keep: Tensor) -> Tensor:
-        """(N, S, C): each reference by itself; scores are float32 inside, whatever `dtype`."""
-        key, value = (part.transpose(1, 2).to(self.dtype) for part in self._projected(reference))
-        mask = None if bool(keep.all()) else keep[:, None, None]
-        parts = []
-        for some in torch.split(normed, _PIXELS_AT_ONCE, dim=1):
-            query = self._split(self.query(some.to(self.dtype))).transpose(1, 2)
-            read = F.scaled_dot_product_attention(query, key, value, mask).transpose(1, 2).flatten(2)
-            parts.append(self.out(read).float())
-        return torch.cat(parts, dim=1)
 
     def _projected(self, reference: ReferenceBundle) -> tuple[Tensor, Tensor]:
         """Keys and values, (N, K, heads, D) float32."""
