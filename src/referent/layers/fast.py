@@ -12,7 +12,7 @@ from referent.layers.winograd import WinogradConv
 
 # Products of channels and pixels from which Winograd's transforms paid for themselves in trials on two cores of a
 # server CPU; a wrong guess costs speed and nothing else.
-_WINOGRAD_FROM = 128 * 128 * 52 * 52
+_WINOGRAD_FROM = 128 * 128 * 32 * 32
 
 # References that go through the neck, decoder and projector together: with more, the maps leave the processor's caches
 # (8 at once take 12 % longer each than 4, and twice the memory).
@@ -57,10 +57,30 @@ def map_of(rows: Tensor, height: int, width: int) -> Tensor:
     return rows.reshape(len(rows), height, width, -1).permute(0, 3, 1, 2)
 
 
-def map_with_coordinates(rows: Tensor, height: int, width: int) -> Tensor:
-    """As `with_coordinates`, from rows: (N, h * w, C) -> (N, C + 2, h, w) channels-last."""
-    grid = coordinates(height, width, like=rows).flatten(1).T.expand(len(rows), -1, -1)
-    return map_of(torch.cat((rows, grid), dim=-1), height, width)
+class PlacedConv:
+    """The 3x3 convolution with ReLU of a map with its coordinates: what these add is the same for all maps of a size.
+
+    Args:
+        weight: (O, C + 2, 3, 3); the last two channels are x and y.
+        bias: (O,).
+        side: of the maps, roughly.
+        dtype: in which it convolves.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor, side: int, dtype: torch.dtype) -> None:
+        of_map, self.of_places = torch.split(weight, (weight.shape[1] - 2, 2), dim=1)
+        self.bias, self.dtype = bias, dtype
+        self.convolution = conv3(of_map, torch.zeros_like(bias), side, dtype, relu=False)
+        self._places: dict[tuple[int, int], Tensor] = {}
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """(N, C, h, w) -> (N, O, h, w), channels-last."""
+        height, width = x.shape[-2:]
+        if (height, width) not in self._places:  # of one size only: pictures come letterboxed to one size
+            places = coordinates(height, width, like=self.of_places)[None]
+            added = F.conv2d(places, self.of_places, self.bias, padding=1).to(self.dtype)
+            self._places = {(height, width): added.contiguous(memory_format=torch.channels_last)}
+        return self.convolution(x).add_(self._places[height, width]).relu_()
 
 
 def selected(part: Tensor, rows: Tensor) -> Tensor:

@@ -26,12 +26,12 @@ from referent.encoders.clip_inference import FastResNet, FastText
 from referent.layers.decoder_inference import FastDecoder
 from referent.layers.fast import (
     TOGETHER,
+    PlacedConv,
     affine,
     conv1,
     conv3,
     folded_block,
     map_of,
-    map_with_coordinates,
     rows_of,
     selected,
 )
@@ -66,7 +66,7 @@ class _Neck:
         self.smooth5 = conv3(*folded_block(neck.smooth5), sides[2], dtype)
         self.smooth4 = conv3(*folded_block(neck.smooth4), sides[1], dtype)
         self.smooth3 = conv3(*folded_block(neck.smooth3), sides[1], dtype)
-        self.place = conv3(*folded_block(neck.place), sides[1], dtype)
+        self.place = PlacedConv(*folded_block(neck.place), sides[1], dtype)
         self.settle = conv3(*folded_block(neck.settle), sides[1], dtype)
 
     @staticmethod
@@ -97,7 +97,7 @@ class _Neck:
         q5 = self._enlarged(self.aggregate5(rows_of(self.smooth5(f5))), f5, height, width)
         fused = self.aggregate3(rows_of(self.smooth3(f3)), other=rows_of(q5))
         fused = self.aggregate4(rows_of(self.smooth4(f4)), other=fused).relu_()
-        return self.settle(self.place(map_with_coordinates(fused, height, width)))
+        return self.settle(self.place(map_of(fused, height, width)))
 
     @staticmethod
     def _enlarged(rows: Tensor, like: Tensor, height: int, width: int) -> Tensor:

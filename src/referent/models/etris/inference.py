@@ -22,7 +22,7 @@ from referent.encoders.clip import CLIPResNet, CLIPViT
 from referent.encoders.clip_inference import FastResNet, FastText, FastViT
 from referent.layers.attention import Attention
 from referent.layers.decoder_inference import FastDecoder
-from referent.layers.fast import TOGETHER, conv1, conv3, folded_block, map_with_coordinates, rows_of, selected
+from referent.layers.fast import TOGETHER, PlacedConv, conv1, conv3, folded_block, map_of, rows_of, selected
 from referent.layers.packed import PackedLinear
 from referent.layers.presence import PresenceHead
 from referent.layers.projector_inference import FastProjector
@@ -48,7 +48,8 @@ class _Neck:
             self.gate = _gates([gate for gate in neck.gates if isinstance(gate, Attention)], neck.text)
         weight, bias = folded_block(neck.aggregate)
         self.aggregate = PackedLinear(weight.flatten(1).to(dtype), bias.to(dtype), relu=True)
-        self.place, self.settle = (conv3(*folded_block(block), sides[1], dtype) for block in (neck.place, neck.settle))
+        self.place = PlacedConv(*folded_block(neck.place), sides[1], dtype)
+        self.settle = conv3(*folded_block(neck.settle), sides[1], dtype)
 
     def project(self, number: int, feature_map: Tensor) -> Tensor:
         return self.projects[number](feature_map)
@@ -59,7 +60,7 @@ class _Neck:
             gates = self.gate(state).to(self.dtype).chunk(len(rows), dim=-1)
             rows = [row * gate[:, None] for row, gate in zip(rows, gates, strict=True)]
         merged = self.aggregate(torch.cat(rows, dim=-1))
-        return self.settle(self.place(map_with_coordinates(merged, *maps[1].shape[-2:])))
+        return self.settle(self.place(map_of(merged, *maps[1].shape[-2:])))
 
 
 def _gates(gates: list[Attention], text: nn.Linear) -> PackedLinear:
