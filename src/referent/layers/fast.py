@@ -68,7 +68,7 @@ class PlacedConv:
     """
 
     def __init__(self, weight: Tensor, bias: Tensor, side: int, dtype: torch.dtype) -> None:
-        of_map, self.of_places = torch.split(weight, (weight.shape[1] - 2, 2), dim=1)
+        of_map, self.of_places = torch.split(weight, [weight.shape[1] - 2, 2], dim=1)
         self.bias, self.dtype = bias, dtype
         self.convolution = conv3(of_map, torch.zeros_like(bias), side, dtype, relu=False)
         self._places: dict[tuple[int, int], Tensor] = {}
