@@ -141,7 +141,7 @@ def procedure(options: argparse.Namespace) -> dict[str, Any]:
     torch.manual_seed(0)
     model = made(UniRefConfig.r50()).eval()
     frames = [torch.randn(3, *SIZE) for _ in range(options.frames + 2)]
-    table: dict[str, Any] = {}
+    rows = []
     for count in options.objects:
         runs: dict[str, Any] = {"published": Published(model, count), "fp32": Ours(model, count, torch.float32)}
         if bf16_is_native():
@@ -154,13 +154,13 @@ def procedure(options: argparse.Namespace) -> dict[str, Any]:
                 if index > 1:
                     times[name].append(spent)
         best = {name: min(found) for name, found in times.items()}
-        table[str(count)] = {
-            "seconds a frame": {name: {"best": min(t), "median": statistics.median(t)} for name, t in times.items()},
-            "frames a second": {name: 1 / spent for name, spent in best.items()},
-            "times faster": {name: best["published"] / spent for name, spent in best.items() if name != "published"},
-        }
-        print(count, "objects:", json.dumps(table[str(count)]), file=sys.stderr)
-    return {"model": "unirefpp-r50, random weights", "size": SIZE, "objects": table}
+        rows.append(
+            {"objects": count, "seconds a frame": {name: round(spent, 2) for name, spent in best.items()}}
+            | {"median": {name: round(statistics.median(found), 2) for name, found in times.items()}}
+            | {"times faster": {name: round(best["published"] / spent, 2) for name, spent in best.items()}}
+        )
+        print(json.dumps(rows[-1]), file=sys.stderr)
+    return {"model": "unirefpp-r50, random weights", "size": SIZE, "rows": rows}
 
 
 def moving(frames: int) -> Iterator[NDArray[np.uint8]]:

@@ -6,13 +6,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from referent.layers import winograd
 from referent.layers.convolution import coordinates
 from referent.layers.packed import PackedConv, PackedLinear
 from referent.layers.winograd import WinogradConv
 
 # Products of channels and pixels from which Winograd's transforms paid for themselves in trials on two cores of a
 # server CPU; a wrong guess costs speed and nothing else.
-_WINOGRAD_FROM = 128 * 128 * 32 * 32
+_WINOGRAD_FROM, _SMALL_WINOGRAD_FROM = 128 * 128 * 52 * 52, 128 * 128 * 32 * 32
 
 # References that go through the neck, decoder and projector together: with more, the maps leave the processor's caches
 # (8 at once take 12 % longer each than 4, and twice the memory).
@@ -39,7 +40,9 @@ def conv_of_any_size(
 
 def _winograd_pays(weight: Tensor, side: int) -> bool:
     out_channels, in_channels = weight.shape[:2]
-    return out_channels * in_channels * side * side >= _WINOGRAD_FROM and in_channels >= 128
+    weights = out_channels * in_channels
+    least = _SMALL_WINOGRAD_FROM if weights == winograd.SMALL else _WINOGRAD_FROM
+    return weights * side * side >= least and in_channels >= 128
 
 
 def conv1(weight: Tensor, bias: Tensor, side: int, dtype: torch.dtype, relu: bool = True) -> PackedConv:

@@ -10,6 +10,9 @@ of a long sum do in the worst case. It is for inference alone: no gradients, wei
 
 from __future__ import annotations
 
+import math
+import threading
+
 import torch
 from torch import Tensor
 
@@ -37,8 +40,11 @@ _KERNEL = (
 _OUTPUT = ((1, 1, 1, 1, 1, 0), (0, 1, -1, 2, -2, 0), (0, 1, 1, 4, 4, 0), (0, 1, -1, 8, -8, 1))
 # The frequency of point (1, 1) reaches every pixel of a tile with weight 1, so a bias added there is a bias.
 _CONSTANT = 1 * _PATCH + 1
+# Weights of one frequency up to which products are small.
+SMALL = 128 * 128
 # Bytes of one chunk's patches: what fits the caches, and below malloc's threshold for fresh (page-faulting) memory.
-_CHUNK_BYTES = 12 << 20
+_CHUNK_BYTES, _SMALL_CHUNK_BYTES = 12 << 20, 3 << 20
+_kept = threading.local()
 
 
 def _twice(matrix: tuple[tuple[float, ...], ...]) -> Tensor:
@@ -59,9 +65,14 @@ class WinogradConv:
         self.out_channels = weight.shape[0]
         self.relu = relu
         frequencies = torch.einsum("fk,ock->foc", _twice(_KERNEL), weight.double().flatten(2)).float()
-        self.products = [
-            PackedLinear(matrix, bias if index == _CONSTANT else None) for index, matrix in enumerate(frequencies)
-        ]
+        biases = [bias if index == _CONSTANT else None for index in range(_PATCH**2)]
+        small = frequencies[0].numel() <= SMALL
+        self.chunk_bytes = _SMALL_CHUNK_BYTES if small else _CHUNK_BYTES
+        self.products = [] if small else [PackedLinear(*given) for given in zip(frequencies, biases, strict=True)]
+        self.batch: tuple[Tensor, Tensor] | None = None
+        if small:
+            rows = torch.stack([torch.zeros_like(bias) if given is None else given for given in biases])
+            self.batch = rows[:, None], frequencies.transpose(1, 2).contiguous()
         self.input_transform = _twice(_INPUT).float()
         self.output_transform = _twice(_OUTPUT).float()
 
@@ -72,7 +83,7 @@ class WinogradConv:
         padded = x.new_zeros(count, rows * TILE + 2, columns * TILE + 2, channels)
         padded[:, 1 : height + 1, 1 : width + 1] = x.permute(0, 2, 3, 1)
         result = x.new_empty(count, height, width, self.out_channels)
-        band = max(1, _CHUNK_BYTES // (4 * _PATCH**2 * max(channels, self.out_channels) * columns))
+        band = max(1, self.chunk_bytes // (4 * _PATCH**2 * max(channels, self.out_channels) * columns))
         together = max(1, band // rows)
         for first in range(0, count, together):
             for top in range(0, rows, band):
@@ -91,9 +102,11 @@ class WinogradConv:
             padded.storage_offset() + top * TILE * s_h,
         )  # fmt: skip
         tiles = count * rows * columns
-        spectrum = torch.mm(self.input_transform, patches.reshape(_PATCH**2, -1)).view(_PATCH**2, tiles, channels)
-        mixed = torch.stack([product(part) for product, part in zip(self.products, spectrum, strict=True)])
-        drawn = torch.mm(self.output_transform, mixed.view(_PATCH**2, -1))
+        copied = _scratch("first", _PATCH**2, tiles * channels)
+        copied.view(patches.shape).copy_(patches)
+        spectrum = torch.mm(self.input_transform, copied, out=_scratch("second", _PATCH**2, tiles * channels))
+        mixed = self._mixed(spectrum.view(_PATCH**2, tiles, channels)).view(_PATCH**2, -1)
+        drawn = torch.mm(self.output_transform, mixed, out=_scratch("second", TILE**2, tiles * self.out_channels))
         drawn = drawn.view(TILE, TILE, count, rows, columns, self.out_channels).permute(2, 3, 0, 4, 1, 5)
         bottom = min((top + rows) * TILE, result.shape[1])
         place = result[:, top * TILE : bottom]
@@ -106,3 +119,23 @@ class WinogradConv:
             torch.clamp_min(drawn, 0, out=target)
         else:
             target.copy_(drawn)
+
+    def _mixed(self, spectrum: Tensor) -> Tensor:
+        """(frequencies, tiles, C) -> (frequencies, tiles, O)."""
+        mixed = _scratch("first", len(spectrum), spectrum.shape[1], self.out_channels)
+        if self.batch is not None:
+            bias, matrices = self.batch
+            return torch.baddbmm(bias, spectrum, matrices, out=mixed)
+        products = [product(part) for product, part in zip(self.products, spectrum, strict=True)]
+        return torch.stack(products, out=mixed)
+
+
+def _scratch(name: str, *shape: int) -> Tensor:
+    """Memory that this thread's convolutions write to in turns: fresh memory costs more than all sums in it."""
+    size = math.prod(shape)
+    kept: Tensor | None = getattr(_kept, name, None)
+    if kept is None or len(kept) < size:
+        with torch.inference_mode(False):  # or nothing outside of that mode could write to it
+            kept = torch.empty(size)
+        setattr(_kept, name, kept)
+    return kept[:size].view(shape)
