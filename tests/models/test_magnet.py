@@ -16,6 +16,7 @@ from referent.encoders.swin import SwinConfig
 from referent.errors import WeightsError
 from referent.models.base import Batch
 from referent.models.magnet import MagNet, MagNetConfig
+from referent.models.magnet.alignment import PaperAlignment
 from referent.models.magnet.config import AlignmentLossConfig, MaskDecoderConfig, PixelDecoderConfig, PredictorConfig
 from referent.models.magnet.model import dealt
 from referent.models.magnet.official import config_of, from_official, to_official
@@ -55,7 +56,9 @@ class TestMagNet(ModelTester):
         "released": MagNetConfig(**TINY, module="released", grounding="none"),
         "plain": MagNetConfig(**TINY, module="plain", alignment=None, grounding="none"),
         "pocket": MagNetConfig(image=MobileNetV2Config(), text=CLIP_TEXT, grounding="masked-vl", **DECODERS),
-        "small": MagNetConfig(**{**TINY, "pixel_decoder": PYRAMID}, expansion=1, compared="map", presence=True),
+        "small": MagNetConfig(
+            **{**TINY, "pixel_decoder": PYRAMID}, relative=True, expansion=1, compared="map", presence=True
+        ),
     }
     stride = 1
     official = (from_official, to_official)
@@ -366,3 +369,19 @@ def test_phrases_can_be_read_without_a_picture() -> None:
     words, state = model.read(torch.tensor([[1, 7, 8, 2, 0]]))
     assert words.shape == (1, 5, 16)
     assert torch.equal(state, words[:, 0])
+
+
+@pytest.mark.parametrize("relative", [True, False])
+def test_updates_of_the_module_are_bounded_in_its_unit(relative: bool) -> None:
+    """Of 1 as in the paper, or of one deviation of each pixel's channels: then words also count in large maps."""
+    torch.manual_seed(0)
+    module = PaperAlignment(8, 16, (1, 2), 1, words_read=True, relative=relative)
+    for parameter in module.parameters():
+        torch.nn.init.normal_(parameter)
+    feature_map, words = 100 * torch.randn(2, 8, 6, 6), torch.randn(2, 5, 16)
+    aligned = module(feature_map, words, torch.ones(2, 5, dtype=torch.bool))
+    update = (aligned.feature_map - feature_map).abs()
+    unit = feature_map.std(1, keepdim=True) if relative else torch.ones(())
+    assert (update <= 1.0001 * unit).all()
+    assert (update / unit).amax() > 0.9
+    assert (float(aligned.read.abs().amax()) < 20) is relative  # what the decoder reads is normed

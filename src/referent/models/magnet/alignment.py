@@ -88,10 +88,17 @@ class PaperAlignment(Alignment):
         pyramid: sides of the pooled maps.
         expansion: of the pooled maps' MLPs.
         words_read: whether the words are updated; not after the last stage unless somebody reads them.
+        relative: see `MagNetConfig`.
     """
 
     def __init__(
-        self, channels: int, word_width: int, pyramid: tuple[int, ...], expansion: int, words_read: bool
+        self,
+        channels: int,
+        word_width: int,
+        pyramid: tuple[int, ...],
+        expansion: int,
+        words_read: bool,
+        relative: bool = False,
     ) -> None:
         super().__init__()
         small = max(1, channels // POOLED_SHARE)
@@ -109,6 +116,7 @@ class PaperAlignment(Alignment):
             if words_read
             else None
         )
+        self.read_norm = nn.LayerNorm(channels) if relative else None
         small_start(self)
 
     def forward(self, feature_map: Tensor, words: Tensor, keep: Tensor) -> Aligned:
@@ -124,10 +132,13 @@ class PaperAlignment(Alignment):
             by_pixels.append(of_pixels)
             by_words.append(of_words)
         update = as_map(torch.tanh(self._joined(by_pixels, height, width)), height, width)
-        feature_map = feature_map + update
         if self.to_words is not None:
             words = words + torch.tanh(self.to_words(torch.cat(by_words, dim=-1)))
-        return Aligned(feature_map, words, feature_map)
+        if self.read_norm is None:
+            feature_map = feature_map + update
+            return Aligned(feature_map, words, feature_map)
+        feature_map = feature_map + update * feature_map.detach().std(1, keepdim=True)
+        return Aligned(feature_map, words, as_map(self.read_norm(as_pixels(feature_map)), height, width))
 
     def _joined(self, reads: list[Tensor], height: int, width: int) -> Tensor:
         """The MLP of all scales side by side, (N, s * s, C / 4) each and (N, height * width, C), to the last's shape.

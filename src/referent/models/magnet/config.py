@@ -94,6 +94,9 @@ class MagNetConfig(BaseModel):
         module: what happens between the stages. "paper": the cross-modal alignment module. "released": the authors'
             code, bug for bug, which their weights need. "plain": no module, only pixels that read the words (LAVT's
             attention), the baseline of the ablation.
+        relative: the paper's module updates a pixel by at most 1 in every channel. With `relative` that is 1 standard
+            deviation of the pixel's own channels, and the pixel decoder reads normed maps: for encoders whose maps are
+            larger than Swin's, as MobileNetV2's are (4 to 7), where words would have next to no say. Ours.
         pyramid: sides of the pooled maps of the module.
         expansion: inner width of a pooled map's MLP, for each channel of the map.
         pixel_decoder, mask_decoder: see there.
@@ -112,6 +115,7 @@ class MagNetConfig(BaseModel):
     image: ImageEncoderConfig = SwinConfig.base()
     text: TextEncoderConfig = BertConfig.base()
     module: Literal["paper", "released", "plain"] = "paper"
+    relative: bool = False
     pyramid: tuple[int, ...] = (1, 2, 3, 6)
     expansion: int = Field(default=4, gt=0)
     pixel_decoder: PixelDecoderConfig = PixelDecoderConfig()

@@ -67,7 +67,7 @@ class MagNet(SegmentationModel):
         if config.module == "released":
             return ReleasedAlignment(channels[stage], width, config.pyramid, config.expansion, goes_on)
         words_read = goes_on or config.alignment is not None or config.grounding != "none" or config.presence
-        return PaperAlignment(channels[stage], width, config.pyramid, config.expansion, words_read)
+        return PaperAlignment(channels[stage], width, config.pyramid, config.expansion, words_read, config.relative)
 
     def look_at(self, image: Tensor) -> tuple[Tensor, ...]:
         """The first stage of the image encoder, which no phrase enters.
