@@ -20,8 +20,7 @@ from referent.encoders.base import ImageEncoder
 from referent.encoders.swin import Swin
 from referent.encoders.swin_inference import FastSwin
 from referent.layers.attention import Attention
-from referent.layers.deformable import Shapes
-from referent.layers.feedforward_inference import FastFeedForward
+from referent.layers.deformable_inference import FastDeformableLayer
 from referent.layers.packed_copy import packed_copy
 from referent.models.base import Batch, Output
 from referent.models.inference import InferenceForm
@@ -79,19 +78,6 @@ def _alignment(alignment: Alignment, dtype: torch.dtype) -> Alignment:
     return twin
 
 
-class _PixelLayer(nn.Module):
-    """`PixelDecoderLayer`."""
-
-    def __init__(self, layer: PixelDecoderLayer, dtype: torch.dtype) -> None:
-        super().__init__()
-        self.attention, self.norm1 = packed_copy(layer.attention, 1, dtype), copy.deepcopy(layer.norm1)
-        self.rest = FastFeedForward(layer.norm2, layer.expand, layer.contract, None, False, dtype)
-
-    def forward(self, pixels: Tensor, places: Tensor, reference: Tensor, shapes: Shapes) -> Tensor:
-        """As `PixelDecoderLayer.forward`."""
-        return self.rest(self.norm1(pixels + self.attention(pixels + places, reference, pixels, shapes)))
-
-
 def _pixel_decoder(decoder: PixelDecoder, sides: list[int], dtype: torch.dtype) -> PixelDecoder:
     """`sides` are those of the maps, coarse to fine."""
     twin = PixelDecoder.__new__(PixelDecoder)
@@ -102,7 +88,9 @@ def _pixel_decoder(decoder: PixelDecoder, sides: list[int], dtype: torch.dtype) 
         for layer, side in zip(decoder.inputs, sides[: len(decoder.inputs)], strict=True)
     )
     twin.layers = nn.ModuleList(
-        _PixelLayer(layer, dtype) for layer in decoder.layers if isinstance(layer, PixelDecoderLayer)
+        FastDeformableLayer(layer.attention, layer.norm1, layer.norm2, layer.expand, layer.contract, dtype)
+        for layer in decoder.layers
+        if isinstance(layer, PixelDecoderLayer)
     )
     twin.norms, twin.pyramid = copy.deepcopy(decoder.norms), copy.deepcopy(decoder.pyramid)
     twin.out = packed_copy(decoder.out, 1, dtype)

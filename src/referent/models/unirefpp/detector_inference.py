@@ -2,28 +2,11 @@
 
 from __future__ import annotations
 
-import copy
-
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from referent.layers.deformable import Shapes
-from referent.layers.feedforward_inference import FastFeedForward
-from referent.layers.packed_copy import packed_copy
+from referent.layers.deformable_inference import FastDeformableLayer
 from referent.models.unirefpp.encoder import Encoder, EncoderLayer
-
-
-class _Layer(nn.Module):
-    """`EncoderLayer`."""
-
-    def __init__(self, layer: EncoderLayer, dtype: torch.dtype) -> None:
-        super().__init__()
-        self.attention, self.norm1 = packed_copy(layer.attention, 1, dtype), copy.deepcopy(layer.norm1)
-        self.rest = FastFeedForward(layer.norm2, layer.expand, layer.contract, None, False, dtype)
-
-    def forward(self, pixels: Tensor, places: Tensor, reference: Tensor, shapes: Shapes, keep: Tensor) -> Tensor:
-        """As `EncoderLayer.forward`."""
-        return self.rest(self.norm1(pixels + self.attention(pixels + places, reference, pixels, shapes, keep)))
 
 
 def fast_encoder(encoder: Encoder, dtype: torch.dtype) -> Encoder:
@@ -31,5 +14,9 @@ def fast_encoder(encoder: Encoder, dtype: torch.dtype) -> Encoder:
     fast = Encoder.__new__(Encoder)
     nn.Module.__init__(fast)
     fast.levels = nn.Parameter(encoder.levels.detach().clone(), requires_grad=False)
-    fast.layers = nn.ModuleList(_Layer(layer, dtype) for layer in encoder.layers if isinstance(layer, EncoderLayer))
+    fast.layers = nn.ModuleList(
+        FastDeformableLayer(layer.attention, layer.norm1, layer.norm2, layer.expand, layer.contract, dtype)
+        for layer in encoder.layers
+        if isinstance(layer, EncoderLayer)
+    )
     return fast.eval()
