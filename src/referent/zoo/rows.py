@@ -139,11 +139,11 @@ ROWS: Mapping[str, Row] = {
             family="magnet",
             takes=("phrase",),
             abilities=("says when nothing is there", "guesses hidden words"),
-            parameters=7_065_105,
+            parameters=7_066_049,
             licence="Apache-2.0",
             origin="in the package, trained by this project",
             packaged="magnet-pocket.safetensors",
-            sha256="dd2342e199a325fcacc5139f89d01f24d01a8cf17546ff8aef0d28bf86377394",
+            sha256="308754c7e41d05895053ea544aa581b0ecf8a13faf9e22bf4711cbe139837910",
             card="src/referent/pocket/magnet-pocket.md",
         ),
         Row(
