@@ -8,5 +8,5 @@ export MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=8000000000 MALLOC_TOP_PAD_=2684
 python "$here/vocabulary.py" work/text_vectors.safetensors work/magnet_vocabulary.txt --phrases work/*/phrases.json
 python "$here/../cris_pocket/pretrain_text.py" work/text_vectors.safetensors work/magnet_text.safetensors \
     --pieces work/magnet_vocabulary.txt --steps 600 --batch 64
-referent train magnet-pocket
-referent convert runs/magnet-pocket/final.safetensors src/referent/pocket/magnet-pocket.safetensors --dtype fp16
+OMP_NUM_THREADS=1 torchrun --nproc_per_node 2 -m referent train magnet-pocket    # a core each
+python "$here/../cris_pocket/ship.py" runs/magnet-pocket/final.safetensors src/referent/pocket/magnet-pocket.safetensors --size 320

@@ -170,13 +170,13 @@ def test_objects_with_the_same_frames_for_examples_look_at_them_together(monkeyp
     of_frames = torch.cat((keys, keys, others, keys))
     bundle = ReferenceBundle(of_frames, values, keep, torch.randn(4, WIDTH, generator=generator))
     together: list[int] = []
-    read = FastFusion._read_together
+    read = FastFusion._read_wide
 
-    def counted(self: FastFusion, normed: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+    def counted(self: FastFusion, pixels: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         together.append(values.shape[1])
-        return read(self, normed, keys, values)
+        return read(self, pixels, keys, values)
 
-    monkeypatch.setattr(FastFusion, "_read_together", counted)
+    monkeypatch.setattr(FastFusion, "_read_wide", counted)
     with torch.no_grad():
         found, expected = FastFusion(fusion, torch.float32)(features, bundle), fusion(features, bundle)
     assert torch.allclose(found, expected, atol=1e-5)

@@ -59,7 +59,10 @@ class FastFusion(nn.Module):
             asked, asked_bias = (self.key_weight.double().transpose(1, 2) @ part for part in (asked, asked_bias))
             answered = self.value_weight.double().transpose(1, 2) @ answered
         asked, asked_bias = (part * inner**-0.5 * IN_POWERS_OF_TWO for part in (asked, asked_bias))
-        # Of each head, the projections of the pixels' side where examples are read: C -> E and E -> C, E being C or D.
+        # The projections of the pixels' side where examples are read, C -> E and E -> C: one a head where they are
+        # folded, E being C then, else one of all, E being D a head.
+        if not self.folded:
+            asked, asked_bias, answered = (part.flatten(0, 1)[None] for part in (asked, asked_bias, answered))
         self.asked = [
             PackedLinear(weight.to(dtype), bias[:, 0].to(dtype), many=True)
             for weight, bias in zip(asked, asked_bias, strict=True)
@@ -103,23 +106,34 @@ class FastFusion(nn.Module):
             inside = keep[rows[0]]
             keys = self.key_norm(reference.keys[rows[0], inside])
             values = reference.values[rows].transpose(0, 1)[inside]
-            read[rows] = self._read_together(normed[rows[0]], keys, values).transpose(0, 1)
+            together = self._read_wide if self.folded else self._read_narrow
+            read[rows] = together(normed[rows[0]].to(self.dtype), keys, values).transpose(0, 1)
         return torch.addcmul(fused, read, factor[:, None])
 
-    def _read_together(self, normed: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+    def _read_wide(self, pixels: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         """What the same pixels (S, C) read of n references with the same keys (K, C), values (K, n, C): (S, n, C)."""
         count, width = values.shape[1:]
-        read = self.constant.repeat(len(normed) * count, 1)
-        pixels = normed.to(self.dtype)
-        memory = LongMemory(keys, values.flatten(1), self.dtype) if self.folded else None
-        for head in range(self.heads):
-            # A bias of the keys would raise all scores of a pixel alike, which softmax does not see.
-            own = memory or LongMemory(
-                keys @ self.key_weight[head].T, (values @ self.value_weight[head].T).flatten(1), self.dtype
-            )
-            answered = own.read(self.asked[head](pixels).float()).reshape(len(read), -1)
-            read = added(read, self.answered[head], answered.to(self.dtype))
-        return read.reshape(len(normed), count, width)
+        read = self.constant.repeat(len(pixels) * count, 1)
+        # A bias of the keys would raise all scores of a pixel alike, which softmax does not see.
+        memory = LongMemory(keys, values.flatten(1), self.dtype)
+        for asked, answered in zip(self.asked, self.answered, strict=True):
+            own = memory.read(asked(pixels).float()).reshape(len(read), width)
+            read = added(read, answered, own.to(self.dtype))
+        return read.reshape(len(pixels), count, width)
+
+    def _read_narrow(self, pixels: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+        """As `_read_wide`, where scores cost so little that each reference has its own."""
+        count, width = values.shape[1:]
+        query = self._split(self.asked[0](pixels)[None]).transpose(1, 2).expand(count, -1, -1, -1)
+        key = torch.einsum("kc,hdc->hkd", keys, self.key_weight).to(self.dtype).expand(count, -1, -1, -1)
+        value = torch.einsum("knc,hdc->nhkd", values, self.value_weight).to(self.dtype)
+        own = F.scaled_dot_product_attention(query, key, value, scale=1 / IN_POWERS_OF_TWO)
+        read = added(
+            self.constant.repeat(len(pixels) * count, 1),
+            self.answered[0],
+            own.permute(2, 0, 1, 3).flatten(2).flatten(0, 1),
+        )
+        return read.reshape(len(pixels), count, width)
 
     def _projected(self, reference: ReferenceBundle) -> tuple[Tensor, Tensor]:
         """Keys and values, (N, K, heads, D) float32."""
