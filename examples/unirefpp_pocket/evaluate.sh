@@ -58,6 +58,7 @@ done
 # Sequences that it was not trained on: by first mask; by phrase with its own masks as memory; by phrase alone. cris-pocket sees every frame by itself.
 videos=(--split train --where video=bear,boat,bus,dance-jump,dog-agility)
 referent evaluate "$model" "$data/davis2016" "${videos[@]}" --out "$results/unirefpp-pocket-videos-mask.json"
+referent evaluate "$model" "$data/davis2016" "${videos[@]}" --dtype bf16 --out "$results/unirefpp-bf16-videos-mask.json"
 referent evaluate "$model" "$data/davis2016" "${videos[@]}" --reference phrase --procedure referent --out "$results/unirefpp-pocket-videos-phrase.json"
 referent evaluate "$model" "$data/davis2016" "${videos[@]}" --reference phrase --procedure ref-davis \
     --out "$results/unirefpp-pocket-videos-phrase-alone.json"

@@ -112,13 +112,15 @@ def test_a_table_that_is_none_is_named(tmp_path: Path, content: str, message: st
         ("etris-ablation.yaml", "etris-r50-refcoco"),
         ("magnet-ablation.yaml", "magnet-ablation"),
         ("unirefpp-ablation.yaml", "unirefpp-ablation"),
+        ("unirefpp-tasks.yaml", "unirefpp-ablation"),
+        ("etris-tuning.yaml", "etris-pocket"),
     ],
 )
 def test_an_example_fits_its_shipped_recipe(example: str, name: str, tmp_path: Path) -> None:
     rows = load_table(EXAMPLES / example)
     made = recipes(name, rows, [], tmp_path)
-    assert len(made) == len(rows.rows) * max(1, len(rows.seeds)) >= 10
-    assert made[0].model == load_recipe(name).model
+    assert len(made) == len(rows.rows) * max(1, len(rows.seeds)) >= 6
+    assert load_recipe(name).model in [recipe.model for recipe in made]
 
 
 def test_a_second_data_set_has_columns_of_its_own() -> None:
