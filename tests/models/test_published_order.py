@@ -53,7 +53,7 @@ def test_unirefpp_follows_objects_by_the_published_procedure_with_the_same_answe
 
     monkeypatch.setattr(video_speed, "SIZE", (80, 90))
     model = awake(UniRef(config(text=BERT.model_copy(update={"context": 77}), mask_encoder=MASK_ENCODER)))
-    runs = video_speed.Published(model, 3), video_speed.Ours(model, 3)
+    runs = video_speed.Published(model, 3), video_speed.Ours(model, 3, torch.float32)
     with torch.inference_mode():
         first, *others = pictures(3, 80, 90)
         for run in runs:
