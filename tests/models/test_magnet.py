@@ -385,3 +385,9 @@ def test_updates_of_the_module_are_bounded_in_its_unit(relative: bool) -> None:
     assert (update <= 1.0001 * unit).all()
     assert (update / unit).amax() > 0.9
     assert (float(aligned.read.abs().amax()) < 20) is relative  # what the decoder reads is normed
+
+
+@pytest.mark.parametrize("module", ["plain", "released"])
+def test_a_unit_of_the_papers_module_is_refused_for_another(module: str) -> None:
+    with pytest.raises(ValidationError, match=rf'relative: expected with module "paper" only, found "{module}"'):
+        MagNetConfig(module=module, relative=True)

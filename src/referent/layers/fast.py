@@ -79,11 +79,13 @@ class PlacedConv:
     def __call__(self, x: Tensor) -> Tensor:
         """(N, C, h, w) -> (N, O, h, w), channels-last."""
         height, width = x.shape[-2:]
-        if (height, width) not in self._places:  # of one size only: pictures come letterboxed to one size
+        added = self._places.get((height, width))
+        if added is None:  # of one size only: pictures come letterboxed to one size
             places = coordinates(height, width, like=self.of_places)[None]
             added = F.conv2d(places, self.of_places, self.bias, padding=1).to(self.dtype)
-            self._places = {(height, width): added.contiguous(memory_format=torch.channels_last)}
-        return self.convolution(x).add_(self._places[height, width]).relu_()
+            added = added.contiguous(memory_format=torch.channels_last)
+            self._places = {(height, width): added}
+        return self.convolution(x).add_(added).relu_()
 
 
 def selected(part: Tensor, rows: Tensor) -> Tensor:

@@ -96,7 +96,8 @@ class MagNetConfig(BaseModel):
             attention), the baseline of the ablation.
         relative: the paper's module updates a pixel by at most 1 in every channel. With `relative` that is 1 standard
             deviation of the pixel's own channels, and the pixel decoder reads normed maps: for encoders whose maps are
-            larger than Swin's, as MobileNetV2's are (4 to 7), where words would have next to no say. Ours.
+            larger than Swin's, as MobileNetV2's are (4 to 7), where words would have next to no say. Ours;
+            for module "paper" alone.
         pyramid: sides of the pooled maps of the module.
         expansion: inner width of a pooled map's MLP, for each channel of the map.
         pixel_decoder, mask_decoder: see there.
@@ -137,6 +138,12 @@ class MagNetConfig(BaseModel):
         ):
             if width % heads:
                 raise ValueError(f"{name}.heads: expected a divisor of pixel_decoder.width {width}, found {heads}")
+        return self
+
+    @model_validator(mode="after")
+    def _relative_of_paper(self) -> MagNetConfig:
+        if self.relative and self.module != "paper":
+            raise ValueError(f'relative: expected with module "paper" only, found "{self.module}"')
         return self
 
     @classmethod
