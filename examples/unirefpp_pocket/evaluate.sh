@@ -1,18 +1,40 @@
 #!/usr/bin/env bash
-# The result files behind the tables of unirefpp-pocket's card: evaluate.sh DATA [MODEL], after train.sh wrote work/*/phrases.json.
+# The result files behind the tables of unirefpp-pocket's card: evaluate.sh DATA [MODEL [BEFORE]], after train.sh wrote work/*/phrases.json.
+# BEFORE are the weights that train.sh had before it showed them clips.
 set -euo pipefail
 data=${1:?DATA: folder with coco, clothing, car_parts, cats, people and davis2016}
 model=${2:-unirefpp-pocket}
+before=${3:-}
 results=benchmarks/results
 mkdir -p "$results"
+declare -A left_out=(
+    [coco]="banana,bicycle,broccoli,cell phone,dining table,frisbee,keyboard,mouse,potted plant,sink,stop sign,toaster,tv"
+    [clothing]="blazer,cape,glasses,jacket,pants,scarf,sneakers,sweatshirt,wallet"
+    [car_parts]="back glass,hood,tailgate"
+)
 
-# Phrases, as cris-pocket is measured (examples/cris_pocket/evaluate.sh).
-for set in coco clothing car_parts cats people; do
-    where=()
-    [ "$set" = coco ] && where=(--where name=@voc)
-    referent evaluate "$model" "$data/$set/instances.json" --split val --class-names --kind name "${where[@]}" \
-        --protocol referent-masks,referent --out "$results/unirefpp-pocket-names-$set.json"
-done
+# names MODEL NAME: class names, as cris-pocket is measured (examples/cris_pocket/evaluate.sh).
+names() {
+    for set in coco clothing car_parts cats people; do
+        where=()
+        [ "$set" = coco ] && where=(--where name=@voc)
+        referent evaluate "$1" "$data/$set/instances.json" --split val --class-names --kind name "${where[@]}" \
+            --protocol referent-masks,referent --out "$results/$2-names-$set.json"
+    done
+}
+
+# shots MODEL NAME SHOTS: classes that it was not taught, by examples of them. Of coco all pictures are asked about, as
+# the 56 of split val show few of these classes twice.
+shots() {
+    for set in coco clothing car_parts; do
+        split=val
+        [ "$set" = coco ] && split=all
+        referent evaluate "$1" "$data/$set/instances.json" --split "$split" --shots "$3" --seeds 5 --episodes 60 \
+            --classes "${left_out[$set]}" --out "$results/$2-shots-$set-$3.json"
+    done
+}
+
+names "$model" unirefpp-pocket
 for set in coco cats; do
     relation=()
     [ "$set" = coco ] && relation=(--kind relation)
@@ -26,11 +48,6 @@ for set in coco car_parts cats; do
 done
 
 # Names that it was taught, asked of both models: cris-pocket was taught those too that are left out here.
-declare -A left_out=(
-    [coco]="banana,bicycle,broccoli,cell phone,dining table,frisbee,keyboard,mouse,potted plant,sink,stop sign,toaster,tv"
-    [clothing]="blazer,cape,glasses,jacket,pants,scarf,sneakers,sweatshirt,wallet"
-    [car_parts]="back left light,back right light,front left light,front right light,tailgate"
-)
 for set in coco clothing car_parts; do
     taught=$(python - "$data/$set/instances.json" "${left_out[$set]}" "$set" <<'PYTHON'
 import json, sys
@@ -45,16 +62,8 @@ PYTHON
     done
 done
 
-# Classes that it was not taught, by examples of them. Of coco all pictures are asked about, as the 56 of split val show few of these classes twice.
-for shots in 1 5; do
-    for set in coco clothing car_parts; do
-        split=val
-        [ "$set" = coco ] && split=all
-        referent evaluate "$model" "$data/$set/instances.json" --split "$split" --shots "$shots" --seeds 5 --episodes 60 \
-            --classes "${left_out[$set]}" --out "$results/unirefpp-pocket-shots-$set-$shots.json"
-    done
-done
-
+shots "$model" unirefpp-pocket 1
+shots "$model" unirefpp-pocket 5
 # Sequences that it was not trained on: by first mask; by phrase with its own masks as memory; by phrase alone. cris-pocket sees every frame by itself.
 videos=(--split train --where video=bear,boat,bus,dance-jump,dog-agility)
 referent evaluate "$model" "$data/davis2016" "${videos[@]}" --out "$results/unirefpp-pocket-videos-mask.json"
@@ -63,3 +72,8 @@ referent evaluate "$model" "$data/davis2016" "${videos[@]}" --reference phrase -
 referent evaluate "$model" "$data/davis2016" "${videos[@]}" --reference phrase --procedure ref-davis \
     --out "$results/unirefpp-pocket-videos-phrase-alone.json"
 referent evaluate cris-pocket "$data/davis2016" "${videos[@]}" --reference phrase --out "$results/pocket-videos-phrase.json"
+
+[ -n "$before" ] || exit 0
+names "$before" unirefpp-before-clips
+shots "$before" unirefpp-before-clips 1
+referent evaluate "$before" "$data/davis2016" "${videos[@]}" --out "$results/unirefpp-before-clips-videos-mask.json"

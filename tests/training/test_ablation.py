@@ -111,7 +111,8 @@ def test_a_table_that_is_none_is_named(tmp_path: Path, content: str, message: st
     [
         ("etris-ablation.yaml", "etris-r50-refcoco"),
         ("magnet-ablation.yaml", "magnet-ablation"),
-        ("unirefpp-ablation.yaml", "unirefpp-ablation"),
+        ("unirefpp-fusions.yaml", "unirefpp-ablation"),
+        ("unirefpp-queries.yaml", "unirefpp-ablation"),
         ("unirefpp-tasks.yaml", "unirefpp-ablation"),
         ("etris-tuning.yaml", "etris-pocket"),
     ],

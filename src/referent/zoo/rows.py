@@ -160,7 +160,7 @@ ROWS: Mapping[str, Row] = {
             licence="CC BY-NC 4.0",
             origin="in the package, trained by this project",
             packaged="unirefpp-pocket.safetensors",
-            sha256="a0df68cbd68c5acaca70c4043fb30dac0ef5f52cd1405616bf0aae9344f57f9b",
+            sha256="7e969e0c8dbd15fe905f712b88dd2f46807bdde2bc481f94e7934758cec511ae",
             card="src/referent/pocket/unirefpp-pocket.md",
         ),
         Row(
