@@ -17,10 +17,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from pseudo_labels import VOC, probabilities, teacher
+from pseudo_labels import VOC, probabilities
 from rich.progress import track
 
 from referent.data.coco import read_coco
+from referent.encoders.deeplab import DeepLab
 from referent.rle import decode
 
 SMALLEST = 0.01
@@ -40,7 +41,7 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path)
     arguments = parser.parse_args()
-    network, weight, bias = teacher(arguments.deeplab)
+    teacher = DeepLab(arguments.deeplab)
     for collection in ("coco", "cats"):
         coco = read_coco(arguments.data / collection / "instances.json")
         names, things, pictures = [], [], 0
@@ -52,7 +53,7 @@ def main() -> None:
             if not known:
                 continue
             pictures += 1
-            classes = probabilities(network, weight, bias, Image.open(image.path).convert("RGB")).argmax(0).numpy()
+            classes = probabilities(teacher, Image.open(image.path).convert("RGB")).argmax(0).numpy()
             for name, instances in known.items():
                 answer = classes == VOC.index(name)
                 names.append(iou(answer, np.any(instances, axis=0)))

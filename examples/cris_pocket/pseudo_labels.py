@@ -17,10 +17,9 @@ import numpy as np
 import torch
 from PIL import Image
 from rich.progress import track
-from safetensors.torch import load_file
 from torch.nn import functional as F
 
-from referent.encoders.mobilenet import MobileNetV2, MobileNetV2Config, from_folded
+from referent.encoders.deeplab import DeepLab
 from referent.rle import encode
 
 VOC = (
@@ -46,24 +45,15 @@ CALTECH = {
 }  # fmt: skip
 
 
-def teacher(path: Path) -> tuple[MobileNetV2, torch.Tensor, torch.Tensor]:
-    """The network and its (21, 256, 1, 1) class weights and (21,) biases."""
-    state = load_file(path)
-    network = MobileNetV2(MobileNetV2Config()).eval()
-    network.load_state_dict(from_folded(state))
-    return network, state["logits.weight"].float(), state["logits.bias"].float()
-
-
 @torch.inference_mode()
-def probabilities(network: MobileNetV2, weight: torch.Tensor, bias: torch.Tensor, picture: Image.Image) -> torch.Tensor:
+def probabilities(teacher: DeepLab, picture: Image.Image) -> torch.Tensor:
     """(21, H, W) class probabilities at the picture's size."""
     scale = SIZE / max(picture.size)
     shrunk = picture.resize((round(picture.width * scale), round(picture.height * scale)), Image.Resampling.BICUBIC)
     canvas = np.full((SIZE, SIZE, 3), 127, np.uint8)
     canvas[: shrunk.height, : shrunk.width] = np.asarray(shrunk)
     image = torch.from_numpy(canvas).permute(2, 0, 1)[None].float() / 127.5 - 1
-    logits = F.conv2d(network(image)[-1], weight, bias)
-    logits = F.interpolate(logits, (SIZE, SIZE), mode="bilinear", align_corners=False)
+    logits = F.interpolate(teacher.logits(image), (SIZE, SIZE), mode="bilinear", align_corners=False)
     logits = logits[:, :, : shrunk.height, : shrunk.width]
     return F.interpolate(logits, picture.size[::-1], mode="bilinear", align_corners=False)[0].softmax(0)
 
@@ -91,11 +81,11 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path)
     arguments = parser.parse_args()
-    network, weight, bias = teacher(arguments.deeplab)
+    teacher = DeepLab(arguments.deeplab)
     kept = 0
     with arguments.out.open("w") as stream:
         for identity, path, name in track(jobs(arguments.data), description="teacher"):
-            probability = probabilities(network, weight, bias, Image.open(path).convert("RGB"))
+            probability = probabilities(teacher, Image.open(path).convert("RGB"))
             mask = (probability.argmax(0) == VOC.index(name)).numpy()
             if mask.mean() < SMALLEST or probability[VOC.index(name)].numpy()[mask].mean() < SURE:
                 continue

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from folded_mobilenet import folded_names
 from torch.nn import functional as F
 
 from referent.encoders.mobilenet import Conv, MobileNetV2, MobileNetV2Config, from_folded
@@ -28,19 +29,6 @@ def test_the_activation_is_clipped_at_six() -> None:
     conv = Conv(1, 1)
     torch.nn.init.constant_(conv.convolution.weight, 100.0)
     assert conv(torch.ones(1, 1, 2, 2)).max() == 6
-
-
-def folded_names() -> dict[str, torch.Tensor]:
-    """A state dict under the public files' names, with this encoder's shapes."""
-    ends = {"0": 0, "1": 3, "2": 6, "3": 13}
-    names = {}
-    for name, value in MobileNetV2(MobileNetV2Config()).state_dict().items():
-        parts = name.split(".")
-        parts.remove("convolution")
-        if parts[0] == "stages":
-            parts = ["blocks", str(ends[parts[1]] + int(parts[2])), *parts[3:]]
-        names[".".join(["aspp" if part == "finish" else part for part in parts])] = value.half()
-    return names
 
 
 def test_public_names_fill_every_parameter_and_the_classifier_is_left_out() -> None:

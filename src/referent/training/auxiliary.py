@@ -16,6 +16,7 @@ from torch import Tensor
 
 from referent.errors import RecipeError
 from referent.models.base import SegmentationModel
+from referent.training.class_maps import ClassMaps
 from referent.training.text_vectors import TextVectors
 
 
@@ -33,7 +34,7 @@ class Auxiliary(Protocol):
         """
 
 
-OBJECTIVES: dict[str, Callable[..., Auxiliary]] = {"text-vectors": TextVectors}
+OBJECTIVES: dict[str, Callable[..., Auxiliary]] = {"class-maps": ClassMaps, "text-vectors": TextVectors}
 
 
 def build_auxiliary(settings: list[dict[str, Any]]) -> list[Auxiliary]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 from torch import nn
 
 from referent import adapters, zoo
@@ -26,12 +26,11 @@ from referent.training.items import Item, Phrases, proportions
 from referent.training.loading import Visiting
 from referent.training.optimiser import ParameterGroup, freeze, parameter_groups
 from referent.training.order import Order
+from referent.training.part import checked
 from referent.training.randomness import seed_process
 from referent.training.recipe import Recipe
 from referent.training.sources import training_items, validation_set
 from referent.training.start import bases, start_from
-
-Settings = TypeVar("Settings", bound=BaseModel)
 
 
 @dataclass(frozen=True)
@@ -174,7 +173,7 @@ def _preparation(settings: dict[str, Any]) -> Preparation:
     source = settings.get("vocabulary")
     if isinstance(source, str):
         settings = {**settings, "vocabulary": read_vocabulary(source)}
-    return _checked("preparation", Preparation, settings)
+    return checked("preparation", Preparation, settings)
 
 
 def _check_references(model: SegmentationModel, recipe: Recipe) -> None:
@@ -227,24 +226,13 @@ def model_config(recipe: Recipe, config: type[BaseModel]) -> BaseModel:
         if make is None or recipe.model.preset.startswith("_"):
             raise RecipeError(f"model.preset: {config.__name__} has no preset {recipe.model.preset!r}")
         preset = make().model_dump()
-    return _checked("model.config", config, _laid_over(preset, recipe.model.config))
+    return checked("model.config", config, _laid_over(preset, recipe.model.config))
 
 
 def _laid_over(below: Any, above: Any) -> Any:
     if isinstance(below, dict) and isinstance(above, dict):
         return {**below, **{key: _laid_over(below.get(key), value) for key, value in above.items()}}
     return above
-
-
-def _checked(key: str, kind: type[Settings], settings: dict[str, Any]) -> Settings:
-    try:
-        return kind.model_validate(settings)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join([key, *(str(part) for part in first["loc"])])
-        if first["type"] == "extra_forbidden":
-            raise RecipeError(f"{place}: unknown key; there are: {', '.join(kind.model_fields)}") from error
-        raise RecipeError(f"{place}: {first['msg']}, found {first['input']!r}") from error
 
 
 def _order(recipe: Recipe, sources: Sequence[Sequence[Item]]) -> Order:
@@ -264,8 +252,8 @@ def _order(recipe: Recipe, sources: Sequence[Sequence[Item]]) -> Order:
 
 def _augmentation(key: str, settings: dict[str, Any]) -> Augment | MultiScale:
     if "sizes" in settings:
-        return _checked(key, MultiScale, settings)
-    return _checked(key, Augment, settings)
+        return checked(key, MultiScale, settings)
+    return checked(key, Augment, settings)
 
 
 def _visiting(data: Data) -> dict[str, Visiting]:
