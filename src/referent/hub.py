@@ -84,7 +84,7 @@ pipeline_tag: image-segmentation
 ---
 # {name}
 
-Segments, in a picture, what a phrase points at. With `pip install referent`:
+Segments, in a picture, what a phrase points at. With referent installed from its repository:
 
 ```python
 import referent as rf
