@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from referent import hub
 from referent.errors import WeightsError
 
 _HUB_ID = r"[\w.-]+/[\w.-]+"
@@ -17,13 +18,13 @@ def locate(source: str | Path, weights: Sequence[str], beside: Sequence[str] = (
     Args:
         source: a file, a folder, or a hub id ("owner/name").
         weights: names that the file may have in a folder or on the hub, best first.
-        beside: names of the other file, best first; it may be missing.
+        beside: names of the other file, best first; it may be missing, unless all there is is the hub's cache.
 
     Returns:
         The file, and the other one. A file that `source` names itself comes alone.
 
     Raises:
-        WeightsError: none of `weights` is there, or the hub does not give them.
+        WeightsError: none of `weights` is there, or neither the hub nor its cache gives them.
     """
     path = Path(source)
     if path.is_dir():
@@ -36,19 +37,26 @@ def locate(source: str | Path, weights: Sequence[str], beside: Sequence[str] = (
 
 
 def _from_hub(repository: str, weights: Sequence[str], beside: Sequence[str]) -> tuple[Path, Path | None]:
-    from huggingface_hub import hf_hub_download, list_repo_files
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
-
     try:
-        files = set(list_repo_files(repository))
-        found = _first(weights, files, repository)
-        other = next((name for name in beside if name in files), None)
-        return (
-            Path(hf_hub_download(repository, found)),
-            Path(hf_hub_download(repository, other)) if other else None,
-        )
-    except (HfHubHTTPError, HFValidationError, OSError) as error:
-        raise WeightsError(f"{repository}: no such file or folder, and not to be had from the hub: {error}") from error
+        files = hub.files(repository)
+    except WeightsError as error:
+        return _from_cache(repository, weights, beside, error)
+    found = _first(weights, files, repository)
+    other = next((name for name in beside if name in files), None)
+    return hub.download(repository, file=found), hub.download(repository, file=other) if other else None
+
+
+def _from_cache(
+    repository: str, weights: Sequence[str], beside: Sequence[str], failure: WeightsError
+) -> tuple[Path, Path | None]:
+    """What earlier downloads left, where the hub tells nothing."""
+    found, other = hub.kept(repository, weights), hub.kept(repository, beside)
+    if found is None:
+        raise failure
+    if beside and other is None:
+        # Only the hub can tell whether there is none, so that the weights alone would do.
+        raise WeightsError(f"{failure}; its cache holds {found.name}, but not {' or '.join(beside)}") from failure
+    return found, other
 
 
 def _first(names: Sequence[str], there: set[str], where: str) -> str:
