@@ -2,29 +2,16 @@ from __future__ import annotations
 
 import json
 import pickle
-import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import torch
+from full_disk import files_of_at_most
 from training_tiny import recipe
 
 from referent.errors import TrainingError
 from referent.training.checkpoint import Checkpoints, Progress, check_same
 from referent.training.recipe import Recipe
-
-
-@contextmanager
-def files_of_at_most(size: int) -> Iterator[None]:
-    """A disk that is full after `size` bytes of a file."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_the_last_few_stay_and_the_best_beside_them(tmp_path: Path) -> None:
@@ -35,7 +22,7 @@ def test_the_last_few_stay_and_the_best_beside_them(tmp_path: Path) -> None:
             checkpoints.mark_best(path)
     assert [path.name for path in checkpoints.all()] == ["step-00000004.pt", "step-00000005.pt"]
     assert checkpoints.load(tmp_path / "best.pt")["step"] == 2
-    assert checkpoints.load_newest()["step"] == 5
+    assert checkpoints.load_newest()[1]["step"] == 5
 
 
 def test_a_full_disk_keeps_the_earlier_checkpoint_and_says_so(tmp_path: Path) -> None:
@@ -47,7 +34,7 @@ def test_a_full_disk_keeps_the_earlier_checkpoint_and_says_so(tmp_path: Path) ->
     ):
         checkpoints.save(2, {"weights": torch.zeros(100_000)})
     assert [path.name for path in tmp_path.iterdir()] == ["step-00000001.pt"]
-    assert checkpoints.load_newest()["weights"].shape == (10,)
+    assert checkpoints.load_newest()[1]["weights"].shape == (10,)
 
 
 def test_a_full_disk_at_the_first_checkpoint_says_that_nothing_was_saved(tmp_path: Path) -> None:
@@ -56,14 +43,45 @@ def test_a_full_disk_at_the_first_checkpoint_says_that_nothing_was_saved(tmp_pat
     assert not list(tmp_path.iterdir())
 
 
-def test_a_damaged_newest_checkpoint_gives_way_to_the_one_before(tmp_path: Path) -> None:
+def damage(path: Path) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+
+
+def test_damaged_newest_checkpoints_give_way_to_the_one_before_and_are_set_aside(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     checkpoints = Checkpoints(tmp_path, keep=3)
     for step in (1, 2, 3):
         checkpoints.save(step, {"step": step})
     (tmp_path / "step-00000003.pt").write_bytes(b"")
-    content = (tmp_path / "step-00000002.pt").read_bytes()
-    (tmp_path / "step-00000002.pt").write_bytes(content[: len(content) // 2])
-    assert checkpoints.load_newest()["step"] == 1
+    damage(tmp_path / "step-00000002.pt")
+    path, state = checkpoints.load_newest()
+    assert (path, state["step"]) == (tmp_path / "step-00000001.pt", 1)
+    assert checkpoints.all() == [path]
+    for name in ("step-00000002.pt", "step-00000003.pt"):
+        assert (tmp_path / f"{name}.damaged").is_file()
+        assert f"{name}: damaged; set aside as {name}.damaged, going on from step-00000001.pt" in caplog.text
+
+
+def test_saves_after_a_damaged_checkpoint_keep_the_good_ones(tmp_path: Path) -> None:
+    both, checkpoints = Checkpoints(tmp_path, keep=2), Checkpoints(tmp_path, keep=1)
+    both.save(1000, {"step": 1000})
+    for _ in range(2):
+        damage(both.save(2000, {"step": 2000}))
+        checkpoints.load_newest()
+        checkpoints.mark_best(checkpoints.save(1500, {"step": 1500}))
+    names = sorted(path.name for path in tmp_path.glob("step-*"))
+    assert names == ["step-00001500.pt", "step-00002000.pt.damaged", "step-00002000.pt.damaged-2"]
+
+
+def test_checkpoints_that_are_all_damaged_stay_where_they_are(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path, keep=1)
+    path = checkpoints.save(1, {"step": 1})
+    damage(path)
+    with pytest.raises(TrainingError, match=r"no checkpoint to resume from \(.*step-00000001\.pt: damaged\)"):
+        checkpoints.load_newest()
+    assert checkpoints.all() == [path]
 
 
 def test_nothing_to_resume_from_is_an_error(tmp_path: Path) -> None:

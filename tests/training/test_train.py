@@ -20,6 +20,7 @@ from referent.models.base import Batch, Output, SegmentationModel
 from referent.training import auxiliary
 from referent.training.loop import Outcome, train
 from referent.training.recipe import Recipe
+from referent.training.results import Results
 
 
 def log(folder: Path, event: str) -> list[dict[str, Any]]:
@@ -94,6 +95,25 @@ def test_resuming_a_finished_training_does_nothing_more(run: Run) -> None:
     again = run("out", resume=True)
     assert again.step == 6
     assert same(first, final(again))
+
+
+def test_a_resume_past_a_damaged_checkpoint_validates_and_keeps_the_good_ones(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = final(run("whole"))
+    run("out", save_every=2, keep=2, data__val=[])
+    (tmp_path / "out" / "step-00000006.pt").write_bytes(b"")
+    judge, judged = Results.judge, []
+
+    def watched(self: Results, model: SegmentationModel, step: int, checkpoint: Path) -> None:
+        judged.append((step, checkpoint.name, checkpoint.is_file()))
+        judge(self, model, step, checkpoint)
+
+    monkeypatch.setattr(Results, "judge", watched)
+    resumed = run("out", resume=True, validate_every=1, keep=1)
+    assert judged == [(step, f"step-{step:08d}.pt", True) for step in (4, 5, 6)]
+    assert log(tmp_path / "out", "resume")[0]["checkpoint"].endswith("step-00000004.pt")
+    assert same(final(resumed), whole)
 
 
 def test_an_average_is_exported_only_where_the_recipe_asks(run: Run) -> None:

@@ -29,7 +29,7 @@ def train(
 
     One process, or several under torchrun: torchrun --nproc-per-node 4 -m referent train RECIPE. Checkpoints, the
     log, pictures of predictions and the weights go to the recipe's `output`. Ctrl-C saves a checkpoint; --resume goes
-    on from it, to the very weights that an uninterrupted training gives.
+    on from it, on a CPU to the very weights that an uninterrupted training gives.
     """
     from referent.training.recipe import load_recipe
 

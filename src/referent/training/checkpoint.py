@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import shutil
@@ -26,6 +27,8 @@ FREE = {
     *("accumulate", "workers", "validate_every", "save_every", "select", "presence_threshold", "log_every", "keep"),
     *("tensorboard", "output"),
 }
+
+_log = logging.getLogger("referent")
 
 
 @dataclass(frozen=True)
@@ -120,22 +123,25 @@ class Checkpoints:
             raise TrainingError(f"{path}: expected a checkpoint of format {FORMAT}, found something else")
         return state
 
-    def load_newest(self) -> dict[str, Any]:
-        """The newest checkpoint that can be read.
+    def load_newest(self) -> tuple[Path, dict[str, Any]]:
+        """The newest checkpoint that can be read: its path and what `save` wrote.
+
+        Newer ones, which cannot, are renamed (`.damaged` behind their names): `save` would keep them as the newest.
 
         Raises:
-            TrainingError: there is none.
+            TrainingError: there is none, or a damaged one cannot be renamed.
         """
-        problems = []
+        damaged: dict[Path, str] = {}
         for path in reversed(self.all()):
-            if not zipfile.is_zipfile(path):
-                problems.append(f"{path}: damaged")
-                continue
             try:
-                return self.load(path)
+                state = self._whole(path)
             except TrainingError as error:
-                problems.append(str(error))
-        told = f" ({'; '.join(problems)})" if problems else ""
+                damaged[path] = str(error)
+                continue
+            for newer, problem in damaged.items():
+                _log.warning("%s; set aside as %s, going on from %s", problem, self._set_aside(newer).name, path.name)
+            return path, state
+        told = f" ({'; '.join(damaged.values())})" if damaged else ""
         raise TrainingError(f"{self.folder}: no checkpoint to resume from{told}; leave out --resume to start anew")
 
     def read_progress(self) -> Progress:
@@ -155,6 +161,23 @@ class Checkpoints:
             atomic_write(path, json.dumps(vars(progress)))
         except OSError as error:
             raise TrainingError(self._failed(path, error)) from error
+
+    def _whole(self, path: Path) -> dict[str, Any]:
+        if not zipfile.is_zipfile(path):
+            raise TrainingError(f"{path}: damaged")
+        return self.load(path)
+
+    def _set_aside(self, path: Path) -> Path:
+        """Renames a damaged checkpoint, never over an earlier one; its new path."""
+        aside, count = path.with_name(f"{path.name}.damaged"), 1
+        while aside.exists():
+            count += 1
+            aside = path.with_name(f"{path.name}.damaged-{count}")
+        try:
+            path.rename(aside)
+        except OSError as error:
+            raise TrainingError(f"{path}: damaged, and cannot be renamed: {error.strerror}; move it away") from error
+        return aside
 
     def _failed(self, path: Path, error: Exception) -> str:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error).splitlines()[0]

@@ -96,14 +96,16 @@ def train(
             f"{recipe.output}: holds checkpoints of an earlier training; --resume goes on with it, "
             "or choose another `output`"
         )
-    saved = checkpoints.load_newest() if resume else None
-    if saved is not None:
-        check_same(saved["recipe"], recipe.plain(), recipe.output)
-    plan = make_plan(recipe, start=saved is None)
+    # The first process sets damaged files aside before the others look.
+    with accelerator.main_process_first():
+        found = checkpoints.load_newest() if resume else None
+    if found is not None:
+        check_same(found[1]["recipe"], recipe.plain(), recipe.output)
+    plan = make_plan(recipe, start=found is None)
     with Interrupts() as interrupts:
         journal = Journal(recipe.output, plan.total, recipe.tensorboard, accelerator.is_main_process, console)
         with journal:
-            outcome = _Training(plan, accelerator, checkpoints, journal, interrupts, evaluate).run(saved)
+            outcome = _Training(plan, accelerator, checkpoints, journal, interrupts, evaluate).run(found)
     accelerator.end_training()
     return outcome
 
@@ -155,14 +157,15 @@ class _Training:
         self.summed = 0
         self.since = (time.monotonic(), 0)
 
-    def run(self, saved: dict[str, Any] | None) -> Outcome:
-        """All steps that are left."""
+    def run(self, found: tuple[Path, dict[str, Any]] | None) -> Outcome:
+        """All steps that are left after the checkpoint that was found."""
         recipe, total = self.recipe, self.plan.total
         seed_process(recipe.seed, self.process)
-        done = 0 if saved is None else self._restore(saved)
+        done = 0 if found is None else self._restore(*found)
         self.journal.write(
-            "start" if saved is None else "resume",
+            "start" if found is None else "resume",
             done,
+            checkpoint=None if found is None else str(found[0]),
             recipe=recipe.plain(),
             processes=self.processes,
             device=str(self.accelerator.device),
@@ -173,7 +176,7 @@ class _Training:
         training_mode(self.inner)
         batches = self._batches(done)
         self.since = (time.monotonic(), done)
-        if saved is not None and self._due(done, self.plan.validate_every) and self.results.progress.validated < done:
+        if found is not None and self._due(done, self.plan.validate_every) and self.results.progress.validated < done:
             # Killed between a checkpoint and its validation.
             self._validate(done)
         while done < total:
@@ -299,7 +302,7 @@ class _Training:
             self.journal.write("checkpoint", done, path=str(self.newest), seconds=round(time.monotonic() - began, 3))
         self.accelerator.wait_for_everyone()
 
-    def _restore(self, saved: dict[str, Any]) -> int:
+    def _restore(self, path: Path, saved: dict[str, Any]) -> int:
         """Everything a checkpoint holds; the number of steps it had done."""
         self.inner.load_state_dict(saved["objective"])
         self.optimiser.load_state_dict(saved["optimiser"])
@@ -308,7 +311,7 @@ class _Training:
         if self.process < len(saved["random"]):
             restore_random_state(saved["random"][self.process])
         self.results.restore()
-        self.newest = self.checkpoints.all()[-1]
+        self.newest = path
         step: int = saved["step"]
         return step
 
