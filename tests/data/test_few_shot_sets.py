@@ -105,6 +105,24 @@ def test_splits_of_a_coco_file_are_those_of_its_pictures(tmp_path):
         open_class_set(path, "test")
 
 
+def test_several_splits_are_those_that_are_named(tmp_path):
+    path = write_coco(tmp_path, {"cat": [1, 2, 3]}, 3)
+    content = json.loads(path.read_text())
+    for image, split in zip(content["images"], ("val", "train", "test"), strict=True):
+        image["split"] = split
+    path.write_text(json.dumps(content))
+    for splits in ("val,test", "test, val"):
+        assert shown(open_class_set(path, splits)) == {"cat": ["1.png", "3.png"]}
+    assert shown(open_class_set(path, "train,val,test")) == shown(open_class_set(path))
+    with pytest.raises(DataError, match="no split 'vla'; there are: val, train, test"):
+        open_class_set(path, "test,vla")
+    for split in ("train", "val", "test"):
+        write_fss(tmp_path / "folders" / split, [split], pictures=1)
+    assert list(open_class_set(tmp_path / "folders", "val,test").classes) == ["test", "val"]
+    with pytest.raises(DataError, match="no split 'all'; there are: train, val, test"):
+        open_class_set(tmp_path / "folders", "val,all")
+
+
 def test_fss_1000_is_read_in_its_own_layout_and_split_by_a_rule_of_its_own(tmp_path):
     names = [f"class_{number}" for number in range(25)]
     write_fss(tmp_path, names, pictures=2)
@@ -239,6 +257,17 @@ def test_voc_with_sbds_masks_is_read_class_by_class_without_the_border(tmp_path)
     assert list(open_class_set(tmp_path, "val", classes=["@pascal-5i/0"]).classes) == ["aeroplane"]
     with pytest.raises(DataError, match=r"no list of split 'test'.*there are: trainaug, val"):
         open_class_set(tmp_path, "test")
+
+
+def test_several_splits_of_voc_show_each_picture_once(tmp_path):
+    labels = np.ones(SIZE)
+    lists = {"val": ["b", "c"], "train": ["a", "b"], "test": ["d"]}
+    write_voc(tmp_path, dict.fromkeys("abcd", labels), lists)
+    found = [open_class_set(tmp_path, splits) for splits in ("val,train", "train,val")]
+    assert [shown(one) for one in found] == [{"aeroplane": ["a.jpg", "b.jpg", "c.jpg"]}] * 2
+    assert [sample.split for sample in found[0].classes["aeroplane"]] == ["train", "train", "val"]
+    with pytest.raises(DataError, match="no list of split 'vla'"):
+        open_class_set(tmp_path, "val,vla")
 
 
 def test_voc_files_that_do_not_fit_are_named(tmp_path):

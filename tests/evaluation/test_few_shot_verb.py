@@ -90,6 +90,43 @@ def test_left_out_classes_are_not_asked_and_names_may_be_said(run, data, tiny_we
     assert notes == ["each picture of a class is asked about once, by the first other ones"]
 
 
+def of_splits(data: Path, *splits: str) -> None:
+    content = json.loads(data.read_text())
+    for image, split in zip(content["images"], splits, strict=True):
+        image["split"] = split
+    data.write_text(json.dumps(content))
+
+
+@pytest.mark.usefixtures("zoo")
+def test_several_splits_are_asked_about_and_shown_without_the_others(run, data, tiny_weights, tmp_path):
+    of_splits(data, "val", "test", "test", "train")
+    out = tmp_path / "result.json"
+    few = ("--shots", 1, "--seeds", 1, "--classes", "car", "--save", tmp_path / "p.jsonl", "--out", out)
+    assert run("evaluate", tiny_weights, data, *few, "--split", "val,test", "--episodes", 12).code == 0
+    result = json.loads(out.read_text())
+    assert (result["split"], result["source"]["split"]) == ("test,val", "val,test")
+    assert not any("car/4" in episode for episode in result["few_shot"]["episodes"]["0"])
+    assert run("look", out).code == 0
+    ended = run("evaluate", tiny_weights, data, *few, "--split", "val,all")
+    assert ended.code == 2
+    assert "no split 'all'; there are: val, test, train" in ended.err
+
+
+@pytest.mark.usefixtures("zoo")
+@pytest.mark.parametrize("older", [False, True])
+def test_episodes_are_shown_from_all_splits_where_a_few_ask_about_some(run, data, tiny_weights, tmp_path, older):
+    of_splits(data, "a", "b", "c", "d")
+    out = tmp_path / "result.json"
+    few = ("--shots", 1, "--seeds", 1, "--episodes", 2, "--classes", "car")
+    run("evaluate", tiny_weights, data, *few, "--split", "all", "--save", tmp_path / "p.jsonl", "--out", out)
+    result = json.loads(out.read_text())
+    assert (result["split"].count(","), result["source"]["split"]) == (1, "all")
+    if older:
+        del result["source"]["split"]
+        out.write_text(json.dumps(result))
+    assert run("look", out).code == 0
+
+
 @pytest.mark.usefixtures("zoo")
 def test_an_example_that_cannot_be_used_is_named_counted_and_left_out(run, data, tiny_weights, tmp_path):
     content = json.loads(data.read_text())

@@ -154,7 +154,9 @@ def evaluate(
     if shots is None and find_layout(data) is None and find_videos(data) is not None:
         of_pictures = {
             "--pictures": pictures, "--allow-missing": allow_missing, "--raw": raw, "--class-names": class_names,
-            "--kind": kind, "--smallest": smallest, "--limit": limit,
+            "--kind": kind, "--smallest": smallest, "--limit": limit, "--seeds": seeds, "--episodes": episodes,
+            "--listing": listing, "--classes": classes, "--leave-out": leave_out, "--min-area": min_area is not None,
+            "--named": named,
         }  # fmt: skip
         given = [name for name, value in of_pictures.items() if value]
         if given:
@@ -176,7 +178,7 @@ def evaluate(
     dataset = source.open(split, allow_missing=allow_missing)
     if few_shot is not None:
         # Names in place of files, which may change: the result must say what was asked.
-        source = replace(source, few_shot=replace(few_shot, classes=dataset.classes, leave_out=()))
+        source = replace(source, few_shot=replace(few_shot, classes=dataset.classes, leave_out=()), split=split)
     conditions = parse([*(where or []), *(f"kind={value}" for value in kind or [])])
     loaded = segmenter.load(model, device=device, dtype=dtype, clip=clip)
     if few_shot is not None:

@@ -54,7 +54,7 @@ def look(
 
 def _opened(result: Result, name: str, data: Path | None, pictures: Path | None) -> Dataset:
     from referent.errors import DataError
-    from referent.evaluation.source import Source
+    from referent.evaluation.source import ALL, Source
 
     if data is None and result.source is None:
         raise DataError(f"{name}: does not say where its data was; give it with --data")
@@ -63,8 +63,10 @@ def _opened(result: Result, name: str, data: Path | None, pictures: Path | None)
     if not path.exists():
         raise DataError(f"{path}: the data of {name} is not there; give it with --data")
     source = replace(source, path=str(path), pictures=source.pictures if pictures is None else str(pictures))
+    # Results that do not say of which splits examples were asked are older than the choice of several.
+    split = source.split or (ALL if source.few_shot and "," in result.split else result.split)
     # A picture that has gone since is shown as gone.
-    return source.open(result.split, allow_missing=path.is_dir(), on_problem="skip")
+    return source.open(split, allow_missing=path.is_dir(), on_problem="skip")
 
 
 def _shown(shown: Iterable[Shown], total: int) -> Iterable[Shown]:

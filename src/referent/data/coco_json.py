@@ -35,25 +35,30 @@ class CategoryRecord(msgspec.Struct, gc=False):
 
 
 def pictures_of(
-    path: Path, records: Iterable[ImageRecord], split: str | None, find: Callable[[str], Path], problems: Problems
+    path: Path,
+    records: Iterable[ImageRecord],
+    split: str | tuple[str, ...] | None,
+    find: Callable[[str], Path],
+    problems: Problems,
 ) -> dict[int, tuple[ImageRecord, Path]]:
-    """The pictures of a split with their files, by id.
+    """The pictures of a split, or of several, with their files, by id.
 
     Args:
         path: of the COCO file, for messages.
         records: its `images`.
-        split: only the pictures of this split; None for all.
+        split: only the pictures of this split, or of these; None for all.
         find: the file of a `file_name`; raises DataError where there is none.
         problems: told of missing files, impossible sizes and duplicate ids.
 
     Raises:
         DataError: no such split, or what `problems` does not skip.
     """
+    wanted = (split,) if isinstance(split, str) else split
     found: dict[int, tuple[ImageRecord, Path]] = {}
     splits: dict[str, None] = {}
     for image in records:
         splits[image.split] = None
-        if split is not None and image.split != split:
+        if wanted is not None and image.split not in wanted:
             continue
         try:
             if min(image.size) < 1:
@@ -63,6 +68,7 @@ def pictures_of(
             found[image.id] = image, find(image.file_name)
         except DataError as error:
             problems.add(f"image {image.id}", str(error))
-    if split is not None and split not in splits:
-        raise DataError(f"{path}: no split {split!r}; there are: {', '.join(splits) or 'no pictures at all'}")
+    for name in wanted or ():
+        if name not in splits:
+            raise DataError(f"{path}: no split {name!r}; there are: {', '.join(splits) or 'no pictures at all'}")
     return found

@@ -23,6 +23,8 @@ class Source:
         class_names: every class name is asked (`open_classes`), not the phrases.
         raw: a published data set's sentences are asked as they were typed.
         few_shot: classes are asked for by examples, and how; None where phrases are asked.
+        split: the one, or ones, of which examples were asked for, as `open` takes it, since which episodes are drawn
+            depends on it; None where phrases are asked.
     """
 
     path: str
@@ -30,12 +32,13 @@ class Source:
     class_names: bool = False
     raw: bool = False
     few_shot: FewShot | None = None
+    split: str | None = None
 
     def open(self, split: str, *, allow_missing: bool = False, on_problem: OnProblem = "raise") -> Dataset:
         """The phrases of one split.
 
         Args:
-            split: which; of examples "all", or several with commas, for every one.
+            split: which; of examples also several with commas, or "all".
             allow_missing, on_problem: see `open_dataset`.
 
         Raises:
@@ -43,9 +46,11 @@ class Source:
         """
         path, pictures = Path(self.path), None if self.pictures is None else Path(self.pictures)
         if self.few_shot is not None:
-            chosen = None if split == ALL or "," in split else split
             return self.few_shot.open(
-                path, chosen, pictures=pictures, on_problem="skip" if allow_missing else on_problem
+                path,
+                None if split == ALL else split,
+                pictures=pictures,
+                on_problem="skip" if allow_missing else on_problem,
             )
         if self.class_names:
             return open_classes(path, split, pictures=pictures, on_problem=on_problem)

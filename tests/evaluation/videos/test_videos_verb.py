@@ -55,6 +55,9 @@ def test_options_that_do_not_fit_are_refused(run: Run, colour_zoo: Segmenter, vi
     assert of_pictures.code == 2
     assert "holds videos: leave out --class-names, --limit" in of_pictures.err
     for arguments, message in (
+        (("--classes", "red", "--named", "--min-area", 0), "leave out --classes, --min-area, --named"),
+        (("--seeds", 2, "--episodes", 3, "--listing", "drawn"), "leave out --seeds, --episodes, --listing"),
+        (("--leave-out", "red"), "holds videos: leave out --leave-out"),
         (("--draw", "x.png"), "give a folder with --save"),
         (("--where", "name=red"), "videos are chosen by name: video=bear,bus"),
         (

@@ -12,6 +12,7 @@ from referent.data.checking import OnProblem, Problems, find_file
 from referent.data.class_names import as_phrase
 from referent.data.coco_json import CategoryRecord, ImageRecord, pictures_of
 from referent.data.few_shot.class_set import ClassSet, Drawn, class_sample
+from referent.data.few_shot.splits import split_names
 from referent.data.published.instances import read_target
 from referent.data.published.json_files import read_json
 from referent.data.published.targets import Targets
@@ -51,7 +52,8 @@ def read_coco_classes(
 
     Args:
         path: the file.
-        split: only the pictures of this split (a picture that names none is of "train"); None for all.
+        split: only the pictures of this split (a picture that names none is of "train"), or of several with commas;
+            None for all.
         pictures: folder of the pictures, instead of `PICTURE_FOLDERS`.
         min_area: leave out a class of a picture whose annotations there have fewer pixels together, by their `area`.
         on_problem: "raise", or "skip" to leave out what is wrong, with a warning in the log.
@@ -63,7 +65,8 @@ def read_coco_classes(
     content: _Content = read_json(path, _Content, "COCO's images, annotations and categories")
     problems = Problems(path, on_problem)
     folders = [pictures] if pictures else [path.absolute().parent / name for name in PICTURE_FOLDERS]
-    images = pictures_of(path, content.images, split, lambda name: find_file(name, folders), problems)
+    splits = split_names(split)
+    images = pictures_of(path, content.images, splits, lambda name: find_file(name, folders), problems)
     names = {category.id: as_phrase(category.name) for category in content.categories}
     members = _by_class(content, images, names, problems)
     classes: dict[str, list[Sample]] = {names[number]: [] for number in sorted(names)}

@@ -11,7 +11,7 @@ from referent.data.checking import OnProblem, Problems
 from referent.data.class_names import as_phrase
 from referent.data.few_shot.class_set import ClassSet, Drawn, class_sample
 from referent.data.few_shot.pairing import Pair, class_pairs
-from referent.data.few_shot.splits import SPLITS, split_classes
+from referent.data.few_shot.splits import SPLITS, split_classes, split_names
 from referent.data.published.targets import Targets
 from referent.data.sample import Sample
 from referent.errors import DataError, PictureError
@@ -34,7 +34,7 @@ def read_class_pairs(
 
     Args:
         folder: of the data set.
-        split: only the classes of "train", "val" or "test"; None for all.
+        split: only the classes of "train", "val" or "test", or of several with commas; None for all.
         min_area: leave out pictures with fewer pixels of their class.
         on_problem: "raise", or "skip" to leave out what is wrong, with a warning in the log.
 
@@ -44,11 +44,13 @@ def read_class_pairs(
     """
     problems = Problems(folder, on_problem)
     of_split, note = _by_split(folder)
-    if split is not None and split not in of_split:
-        raise DataError(f"{folder}: no split {split!r}; there are: {', '.join(of_split)}")
+    wanted = split_names(split)
+    for name in wanted or ():
+        if name not in of_split:
+            raise DataError(f"{folder}: no split {name!r}; there are: {', '.join(of_split)}")
     classes: dict[str, list[Sample]] = {}
     for own, members in of_split.items():
-        for name, pairs in members.items() if split in (None, own) else ():
+        for name, pairs in members.items() if wanted is None or own in wanted else ():
             samples = classes.setdefault(as_phrase(name), [])
             for pair in pairs:
                 try:

@@ -29,7 +29,8 @@ def open_class_set(
 
     Args:
         path: the file or folder.
-        split: only this split: of pictures in a COCO file and in VOC, of classes in class folders; None for all.
+        split: only this split, or several with commas: of pictures in a COCO file and in VOC, of classes in class
+            folders; None for all.
         pictures: folder of a COCO file's pictures, where they do not lie in a usual place.
         classes: only these, each as `read_names` takes it; all where there are none. A fold ("@coco-20i/0") or a file
             of names keeps those of its names that the data show.

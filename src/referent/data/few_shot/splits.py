@@ -21,6 +21,11 @@ SHARES = {"train": 520, "val": 240, "test": 240}
 """Of 1,000 classes."""
 
 
+def split_names(split: str | None) -> tuple[str, ...] | None:
+    """The splits that a split's name, or several with commas, says; None, which stays so, says all."""
+    return None if split is None else tuple(name.strip() for name in split.split(","))
+
+
 def split_classes(folder: Path, names: Sequence[str]) -> tuple[dict[str, frozenset[str]], str]:
     """The classes of each split, and where they are from, in words.
 

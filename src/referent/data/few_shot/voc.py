@@ -7,6 +7,7 @@ VOC2012/ImageSets/Segmentation/val.txt, trainaug.txt, train.txt, ...
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from PIL import Image
 from referent.data.checking import OnProblem, Problems, find_file, read_text
 from referent.data.few_shot.class_lists import VOC_NAMES
 from referent.data.few_shot.class_set import ClassSet, Drawn, class_sample
+from referent.data.few_shot.splits import split_names
 from referent.data.published.targets import Targets
 from referent.data.sample import Sample
 from referent.errors import DataError, PictureError
@@ -43,7 +45,8 @@ def read_voc(
 
     Args:
         folder: of `find_voc`.
-        split: "val", "train" (SBD's where its list is there), "trainval", ...; None for every class mask there is.
+        split: "val", "train" (SBD's where its list is there), "trainval", ..., or several with commas; None for every
+            class mask there is.
         min_area: leave out a class of a picture with fewer pixels there (PFENet takes 2,048).
         on_problem: "raise", or "skip" to leave out what is wrong, with a warning in the log.
 
@@ -55,7 +58,7 @@ def read_voc(
         raise DataError(f"{folder}: expected JPEGImages and {' or '.join(MASK_FOLDERS)}")
     problems = Problems(folder, on_problem)
     classes: dict[str, list[Sample]] = {name: [] for name in VOC_NAMES}
-    for name in _listed(folder, masks, split):
+    for name, listed in _listed(folder, masks, split_names(split)).items():
         try:
             picture, mask = find_file(f"{name}.jpg", [folder / "JPEGImages"]), find_file(f"{name}.png", [masks])
             size, labels = picture_size(picture), _labels(mask)
@@ -69,7 +72,7 @@ def read_voc(
             if pixels[value] > 0 and pixels[value] >= min_area:
                 target, void = (Targets([Drawn(partial(_read, mask, number))]) for number in (value, VOID))
                 border = void if pixels[VOID] else ()
-                classes[own].append(class_sample(f"{own}/{name}", own, picture, size, target, split or "all", border))
+                classes[own].append(class_sample(f"{own}/{name}", own, picture, size, target, listed, border))
     left_out = problems.settle()
     found = {name: samples for name, samples in classes.items() if samples}
     if not found:
@@ -83,9 +86,18 @@ def _masks(folder: Path) -> Path | None:
     return next((folder / name for name in MASK_FOLDERS if (folder / name).is_dir()), None)
 
 
-def _listed(folder: Path, masks: Path, split: str | None) -> list[str]:
-    if split is None:
-        return sorted(path.stem for path in masks.glob("*.png"))
+def _listed(folder: Path, masks: Path, splits: Sequence[str] | None) -> dict[str, str]:
+    """The pictures of these splits, each with the first split, by name, that lists it."""
+    if splits is None:
+        return dict.fromkeys(sorted(path.stem for path in masks.glob("*.png")), "all")
+    found: dict[str, str] = {}
+    for split in sorted(splits):
+        for name in _list(folder, split):
+            found.setdefault(name, split)
+    return found
+
+
+def _list(folder: Path, split: str) -> list[str]:
     lists = folder / "ImageSets" / "Segmentation"
     for name in LISTS.get(split, (split,)):
         if (lists / f"{name}.txt").is_file():
