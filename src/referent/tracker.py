@@ -72,9 +72,17 @@ class Tracker(ABC, Generic[Answer]):
         check: of references.
         objects: one reference, whose answers then come alone; or references by name, whose answers come by name. In
             these, None stands for an object whose mask will come with a frame.
+
+    Raises:
+        BadReferenceError: nothing to follow, or a reference that cannot be used or that the model does not take.
     """
 
     def __init__(self, check: Check, objects: ReferenceLike | Mapping[Any, ReferenceLike | None]) -> None:
+        if objects is None:
+            raise BadReferenceError(
+                "reference: expected something to follow, found None; of an object whose mask comes with a frame give "
+                'the name, as in {"it": None}'
+            )
         self._check = check
         self._objects = Objects()
         self._alone = not isinstance(objects, Mapping)

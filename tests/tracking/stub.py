@@ -43,7 +43,7 @@ class ColourMemory(SegmentationModel):
 
     def __init__(self) -> None:
         super().__init__()
-        self.looks, self.asked, self.references = 0, list[int](), 0
+        self.looks, self.asked, self.references, self.presence = 0, list[int](), 0, True
 
     def look_at(self, image: Tensor) -> tuple[Tensor, ...]:
         self.looks += 1
@@ -69,7 +69,7 @@ class ColourMemory(SegmentationModel):
             for colours in wanted
         ]
         logits = (1 / 6 - torch.stack(distances)[:, None]) * 60
-        return Output(logits, logits.amax((1, 2, 3)))
+        return Output(logits, logits.amax((1, 2, 3)) if self.presence else None)
 
     def losses(self, batch: Batch, output: Output) -> dict[str, Tensor]:
         raise NotImplementedError

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from referent.tracking.aggregation import each_alone, shared_out
+from referent.tracking.aggregation import each_alone, inside_means, shared_out
 
 PROBABILITIES = arrays(
     np.float32,
@@ -44,3 +44,8 @@ def test_there_may_be_more_objects_than_a_palette_has_colours() -> None:
     probabilities = torch.zeros(300, 1, 3)
     probabilities[[0, 1, 299], 0, [0, 1, 2]] = 0.9
     assert shared_out(probabilities).nonzero().tolist() == [[0, 0, 0], [1, 0, 1], [299, 0, 2]]
+
+
+def test_the_mean_inside_a_mask_is_that_of_what_is_above_the_threshold() -> None:
+    values = torch.tensor([[[0.2, 0.75], [1.0, 0.5]], [[0.5, 0.4], [0.0, 0.1]]])
+    assert inside_means(values, 0.5).tolist() == [0.875, 0.0]

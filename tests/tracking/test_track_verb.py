@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from clips import SIZE, pictures, plain, sound, write
 from PIL import Image
 from stub import segmenter
@@ -54,7 +55,7 @@ def square(frame: int) -> np.ndarray:
 
 def lines_of(out: Path) -> list[dict[str, Any]]:
     header, *lines = map(json.loads, (out / "tracks.jsonl").read_text().splitlines())
-    assert header["referent_tracks"] == 1
+    assert header["referent_tracks"] == 2
     return lines
 
 
@@ -174,6 +175,32 @@ def test_a_folder_that_holds_another_run_is_left_alone(run: Run, clip: Path, mem
     assert content_of(out) == before
 
 
+def test_a_run_is_not_gone_on_with_by_other_rules_or_in_another_precision(
+    run: Run, clip: Path, memory: Segmenter, tmp_path: Path
+) -> None:
+    call = ["track", clip, "-p", "red", "--out", tmp_path / "found"]
+    assert run(*call).code == 0
+    before = content_of(tmp_path / "found")
+    ruled = run(*call, "--resume", "--procedure", "lvos")
+    assert ruled.code == 2
+    assert "holds tracks of another run (procedure 'referent', here 'lvos')" in ruled.err
+    memory.engine.dtype = torch.bfloat16
+    rounded = run(*call, "--resume")
+    assert rounded.code == 2
+    assert "holds tracks of another run (precision 'float32', here 'bfloat16')" in rounded.err
+    assert content_of(tmp_path / "found") == before
+
+
+def test_a_run_of_an_earlier_version_is_left_alone(run: Run, clip: Path, memory: Segmenter, tmp_path: Path) -> None:
+    out = tmp_path / "found"
+    out.mkdir()
+    earlier = {"video": str(clip), "model": "colour-memory", "objects": {}, "numbers": {}, "smoothing": 0.0}
+    (out / "tracks.jsonl").write_text(json.dumps(earlier | {"referent_tracks": 1}) + "\n")
+    result = run("track", clip, "-p", "red", "--out", out, "--resume")
+    assert result.code == 2
+    assert "tracks.jsonl: expected format 2, found 1" in result.err
+
+
 def test_a_full_disk_ends_the_run_with_what_is_done(
     run: Run, clip: Path, memory: Segmenter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -260,6 +287,7 @@ def bad_calls(clip: Path, folder: Path) -> Iterator[tuple[list[object], str]]:
     yield [clip, "--example", full, "--frame", "0", "--frame", "1"], "expected one for each --example, found 2 for 1"
     yield [clip, "--example", full, "--example", full], "expected one mask on frame 0"
     yield [clip, "--object", "red"], "expected NAME=PHRASE or NAME=MASK@FRAME, found 'red'"
+    yield [clip, "--object", "dog=mask.jpg@3"], "expected a mask (.png, .bmp, .gif, .tif, .tiff, .webp) before @FRAME"
     yield [clip, "--object", "a=red", "--object", "a=blue"], "expected one phrase, found 'red' and 'blue'"
     yield [clip, "-p", "red", "--procedure", "nonsense"], "procedure: expected one of"
     yield [folder / "sound.mp4", "-p", "red"], "sound.mp4: expected a video, found audio only"
@@ -292,5 +320,6 @@ def test_objects_are_read_from_the_options() -> None:
     assert found.phrases == {"dog": "a dog = brown", "cat": None}
     assert found.masks == {3: {"dog": Path("a/dog.png")}, 0: {"dog": Path("b.PNG")}, 12: {"cat": Path("cat.tif")}}
     assert list(found.first_masks) == [("dog", 0, Path("b.PNG")), ("cat", 12, Path("cat.tif"))]
+    assert wanted([], [], [], ["dog=the dog @ 3 o'clock"]).phrases == {"dog": "the dog @ 3 o'clock"}
     assert wanted(["red"], [Path("a.png")], [], []).phrases == {"object": "red"}
     assert wanted(["red", "blue"], [], [], []).phrases == {"red": "red", "blue": "blue"}

@@ -190,6 +190,17 @@ def test_weights_that_are_sure_at_a_lower_score_are_believed_on_users_videos_alo
     assert model.track("red").procedure.threshold == 0.3
 
 
+def test_without_a_presence_head_an_object_is_scored_by_its_mask_and_is_there_where_that_is_not_empty() -> None:
+    model = segmenter()
+    model_of(model).presence = False
+    frames = [frame_of(("red", 2, 2)), frame_of(), frame_of(("red", 20, 20))]
+    for name in ("referent", "lvos", "ref-davis"):
+        tracker = model.track({"it": "red"}, procedure=name)
+        answers = [tracker.step(frame)["it"] for frame in frames]
+        assert [one.box for one in answers] == [(2, 2, 10, 10), None, (20, 20, 28, 28)]
+        assert [one.score for one in answers] == pytest.approx([model.segment(one, "red").score for one in frames])
+
+
 def test_a_procedure_without_memory_asks_every_frame_with_the_phrase_alone() -> None:
     model = segmenter()
     for name, references in (("ref-davis", 1), ("ref-youtube-vos", 2)):
@@ -211,6 +222,11 @@ def test_the_published_thresholds_and_rules_are_those_of_the_released_code() -> 
     assert [name for name, one in PROCEDURES.items() if not one.remembers] == ["ref-davis"]
     assert [name for name, one in PROCEDURES.items() if not one.rivals] == ["ref-youtube-vos"]
     assert all((one.shortest, one.longest) == (480, 1333) for one in PROCEDURES.values())
+
+
+def test_one_object_cannot_be_left_for_later() -> None:
+    with pytest.raises(BadReferenceError, match=r"expected something to follow, found None; .*\{\"it\": None\}"):
+        segmenter().track(None)  # type: ignore[call-overload]
 
 
 def test_names_are_unique_and_as_many_as_a_palette_holds() -> None:

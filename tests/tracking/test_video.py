@@ -1,6 +1,11 @@
+import errno
+from collections.abc import Iterator
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
+import av
 import numpy as np
 import pytest
 from clips import RATE, SIZE, changing, pictures, plain, sound, turned, write
@@ -99,6 +104,54 @@ def test_damage_in_the_middle_is_passed_over_and_said_in_the_end(tmp_path: Path)
     assert frames[-1].seconds > 2.3
 
 
+class Breaking:
+    """A file that libav can read for nine packets, and seek in if `seekable`."""
+
+    def __init__(self, container: Any, seekable: bool) -> None:
+        self.container, self.seekable = container, seekable
+
+    def __enter__(self) -> Any:
+        self.container.__enter__()
+        return self
+
+    def __exit__(self, *told: object) -> None:
+        self.container.__exit__(*told)
+
+    @property
+    def streams(self) -> Any:
+        return self.container.streams
+
+    def seek(self, offset: int, stream: Any) -> None:
+        if not self.seekable:
+            raise av.error.PermissionError(errno.EPERM, "Operation not permitted")
+        self.container.seek(offset, stream=stream)
+
+    def demux(self, stream: Any) -> Iterator[Any]:
+        yield from islice(self.container.demux(stream), 9)
+        raise av.error.InvalidDataError(1, "Invalid data found")
+
+
+@pytest.mark.parametrize(
+    ("start", "seekable", "count", "reason"),
+    [(0.0, True, 9, "Invalid data found"), (0.2, True, 4, "Invalid data found"), (0.2, False, 0, "not permitted")],
+)
+def test_a_file_that_cannot_be_read_on_gives_its_good_frames_and_is_named(
+    clip: Path, monkeypatch: pytest.MonkeyPatch, start: float, seekable: bool, count: int, reason: str
+) -> None:
+    video, opened = rf.read_video(clip, start=start), av.open
+    monkeypatch.setattr(av, "open", lambda *given, **more: Breaking(opened(*given, **more), seekable))
+    frames: list[rf.Frame] = []
+    with pytest.raises(VideoError, match=rf"clip\.mp4: cannot be read on \(.*{reason}"):
+        keep(video, frames)
+    assert len(frames) == count
+
+
+def test_a_note_in_a_file_that_is_no_utf_8_harms_nothing(tmp_path: Path) -> None:
+    path = plain(tmp_path / "noted.mp4", 5)
+    path.write_bytes(path.read_bytes().replace(b"VideoHandler", b"Video\xbf\xbf\xbf\xbf\xbf\xbf\xbf"))
+    assert len(list(rf.read_video(path))) == 5
+
+
 def test_a_written_file_can_be_read_to_its_last_fragment_though_it_was_never_finished(tmp_path: Path) -> None:
     writer = rf.VideoWriter(tmp_path / "unfinished.mp4", RATE)
     for index, picture in enumerate(pictures(80)):
@@ -171,3 +224,20 @@ def test_a_video_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         write(tmp_path / "missing" / "clip.mp4", pictures(2))
     with pytest.raises(VideoError, match="cannot be written: No space left on device"):
         write(Path("/dev/full"), pictures(20))
+
+
+def test_an_encoder_that_fails_is_named_with_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Failing:
+        width, height = SIZE[1], SIZE[0]
+
+        def encode(self, frame: object) -> None:
+            raise av.error.ExternalError(1, "Generic error in an external library")
+
+    writer = rf.VideoWriter(tmp_path / "clip.mp4", RATE)
+    monkeypatch.setattr(writer, "_begun", lambda picture: Failing())
+    with pytest.raises(VideoError, match=r"clip\.mp4: cannot be written: Generic error"):
+        writer.add(next(pictures(1)), 0.0)
+    writer._stream = Failing()  # type: ignore[assignment]
+    with pytest.raises(VideoError, match=r"clip\.mp4: cannot be written: Generic error"):
+        writer.close()
+    writer.close()

@@ -79,13 +79,18 @@ def track(
     source = read_video(video)
     masks = _masks(asked, source)
     from referent.segmenter import load
+    from referent.tracker import MemoryTracker
 
     segmenter = load(model, device=device, dtype=dtype, clip=clip)
     tracker = segmenter.track(asked.phrases, procedure=procedure, smoothing=smoothing)
     if masks:
         tracker.expect_masks()
     numbers = {name: number for number, name in enumerate(asked.phrases, start=1)}
-    header = TracksHeader(str(video), segmenter.name, asked.as_json(), numbers, smoothing)
+    followed = tracker.procedure.name if isinstance(tracker, MemoryTracker) else None
+    precision = str(segmenter.engine.dtype).removeprefix("torch.")
+    header = TracksHeader(
+        str(video), segmenter.name, asked.as_json(), numbers, smoothing, procedure=followed, precision=precision
+    )
     with Tracks(out, header, resume, source if overlay else None) as tracks:
         interrupted, problems = _follow(tracker, source, masks, tracks)
     _report(tracks, asked, masks)

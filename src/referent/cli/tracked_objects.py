@@ -13,8 +13,10 @@ from referent.errors import BadReferenceError
 from referent.reference import Phrase
 from referent.tracking.objects import ONE
 
-# A phrase never ends like this, and a mask always does.
-_MASK = re.compile(r"(?P<path>.+\.(png|bmp|gif|tiff?|webp))(@(?P<frame>\d+))?", re.IGNORECASE)
+# Of pictures that lose nothing. A phrase never ends like this, and a mask always does.
+SUFFIXES = ("png", "bmp", "gif", "tif", "tiff", "webp")
+_MASK = re.compile(rf"(?P<path>.+\.({'|'.join(SUFFIXES)}))(@(?P<frame>\d+))?", re.IGNORECASE)
+_ON_A_FRAME = re.compile(r".*@\d+", re.DOTALL)
 
 
 @dataclass
@@ -101,9 +103,17 @@ def wanted(phrases: Sequence[str], examples: Sequence[Path], frames: Sequence[in
             raise typer.BadParameter(f"expected NAME=PHRASE or NAME=MASK@FRAME, found {item!r}", param_hint="--object")
         mask = _MASK.fullmatch(value.strip())
         if mask is None:
+            _check_phrase(value.strip(), item)
             found.describe(name.strip(), value)
         else:
             found.show(name.strip(), Path(mask["path"]).expanduser(), int(mask["frame"] or 0))
     if not found.phrases:
         raise typer.BadParameter("expected something to follow: --phrase, --example or --object", param_hint="--phrase")
     return found
+
+
+def _check_phrase(value: str, item: str) -> None:
+    """Whether this may be meant as a phrase, and not as a mask of a kind that is not read here."""
+    if _ON_A_FRAME.fullmatch(value):
+        suffixes = ", ".join(f".{suffix}" for suffix in SUFFIXES)
+        raise typer.BadParameter(f"expected a mask ({suffixes}) before @FRAME, found {item!r}", param_hint="--object")

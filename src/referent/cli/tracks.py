@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 MASKS, OVERLAY, LINES = "masks", "overlay.mp4", "tracks.jsonl"
 KIND = "tracks"
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,8 @@ class TracksHeader:
         objects: by name, phrase and masks.
         numbers: of the objects in the palette pictures.
         smoothing: see `AnySegmenter.track`.
+        procedure: by which the objects are followed; None for a model that sees each frame alone.
+        precision: the model ran in: "float32", "bfloat16".
         referent_tracks: version of the layout.
     """
 
@@ -47,6 +49,8 @@ class TracksHeader:
     objects: dict[str, dict[str, Any]]
     numbers: dict[str, int]
     smoothing: float
+    procedure: str | None
+    precision: str
     referent_tracks: int = FORMAT
 
 

@@ -1,4 +1,4 @@
-"""From the probabilities of several objects to masks. N objects, H x W pixels."""
+"""From the probabilities of several objects to masks and scores. N objects, H x W pixels."""
 
 from __future__ import annotations
 
@@ -20,6 +20,13 @@ def shared_out(probabilities: Tensor) -> Tensor:
         best = torch.maximum(best, probability)
     numbers = torch.arange(1, len(probabilities) + 1, dtype=winner.dtype, device=winner.device)
     return winner == numbers[:, None, None]
+
+
+def inside_means(probabilities: Tensor, threshold: float) -> Tensor:
+    """(N, H, W) in [0, 1] -> (N,): the mean of what is above `threshold`, 0 where nothing is: scores of a model without
+    a presence head."""
+    inside = probabilities > threshold
+    return (probabilities * inside).sum((1, 2)) / inside.sum((1, 2)).clamp(min=1)
 
 
 def each_alone(probabilities: Tensor) -> Tensor:

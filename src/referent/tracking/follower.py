@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from referent.engine import CHUNK, Encoded, Engine
 from referent.models.base import Studied
 from referent.preparation import Preparation
-from referent.tracking.aggregation import each_alone, shared_out
+from referent.tracking.aggregation import each_alone, inside_means, shared_out
 from referent.tracking.memory import Features, Memory
 from referent.tracking.objects import Name
 from referent.tracking.procedure import Procedure
@@ -28,7 +28,7 @@ class Followed(NamedTuple):
         names: of the objects.
         masks: (N, H, W) bool.
         probabilities: (N, H, W) float32 in [0, 1].
-        scores: N of them, in [0, 1]; 1 for masks that were given.
+        scores: N of them, in [0, 1], as `Segmentation.score`; 1 for masks that were given.
     """
 
     names: Sequence[Name]
@@ -43,7 +43,7 @@ class Follower:
     A frame goes through the image encoder once, and all objects through the rest together.
 
     Args:
-        engine: with a model that takes examples and scores its answers (`Output.presence`).
+        engine: with a model that takes examples.
         preparation: of the frames.
         procedure: by which it decides.
     """
@@ -122,10 +122,11 @@ class Follower:
             examples if references else None,
             full_resolution=self.procedure.full_resolution,
         )
-        assert presence is not None
+        restored = self._restored(probability, size)
+        scores = inside_means(restored, self.preparation.threshold) if presence is None else presence
         if self.procedure.threshold is not None:
-            probability = probability * (presence > self.procedure.threshold)[:, None, None, None]
-        return list(zip(self._restored(probability, size), presence.tolist(), strict=True))
+            restored = restored * (scores > self.procedure.threshold)[:, None, None]
+        return list(zip(restored, scores.tolist(), strict=True))
 
     def _remember(self, encoded: Encoded, masks: Mapping[Name, Tensor], given: Mapping[Name, Tensor]) -> None:
         """References of this frame, of all objects that are in it."""

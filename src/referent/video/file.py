@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from PIL import Image
@@ -57,9 +57,7 @@ class VideoFile(Video):
         with self._opened() as container:
             stream = self._stream(container)
             stream.thread_type = "AUTO"
-            if self.start > 0:
-                container.seek((stream.start_time or 0) + int(self.start / _base(stream)), stream=stream)
-            for packet in container.demux(stream):
+            for packet in self._packets(container, stream):
                 frames = _decoded(packet)
                 damaged += frames is None
                 for frame in frames or ():
@@ -73,11 +71,29 @@ class VideoFile(Video):
                         index += 1
         self._check_whole(index, end, damaged)
 
+    def _packets(self, container: InputContainer, stream: VideoStream) -> Iterator[av.Packet[VideoStream]]:
+        """Packets from `start` on, perhaps from a little before; the last one, empty, asks for the frames held back.
+
+        Raises:
+            VideoError: the file cannot be read on; after that last packet.
+        """
+        import av
+
+        try:
+            if self.start > 0:
+                container.seek((stream.start_time or 0) + int(self.start / _base(stream)), stream=stream)
+            yield from container.demux(stream)
+        except av.error.FFmpegError as error:
+            last = cast("av.Packet[VideoStream]", av.Packet())
+            last.stream = stream
+            yield last
+            raise VideoError(f"{self.name}: cannot be read on ({error.strerror})") from error
+
     def _opened(self) -> InputContainer:
         import av
 
         try:
-            return av.open(str(self._path))
+            return av.open(str(self._path), metadata_errors="replace")
         except FileNotFoundError:
             raise VideoError(f"{self.name}: no such file") from None
         except av.error.InvalidDataError:

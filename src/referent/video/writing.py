@@ -13,6 +13,7 @@ from PIL import Image
 from referent.errors import VideoError
 
 if TYPE_CHECKING:
+    import av
     from av.video.stream import VideoStream
 
 CODECS = ("libx264", "mpeg4")
@@ -47,7 +48,7 @@ class VideoWriter:
         options = {"movflags": "frag_keyframe+empty_moov+default_base_moof", "flush_packets": "1"}
         try:
             self._container = av.open(str(self._path), "w", format="mp4", options=options)
-        except OSError as error:
+        except (av.error.FFmpegError, OSError) as error:
             raise self._given_up(error) from error
 
     def __enter__(self) -> VideoWriter:
@@ -85,7 +86,7 @@ class VideoWriter:
             frame.time_base = CLOCK
             self._last = frame.pts = max(round(seconds / CLOCK), self._last + 1)
             self._container.mux(self._stream.encode(frame))
-        except OSError as error:
+        except (av.error.FFmpegError, OSError) as error:
             raise self._given_up(error) from error
 
     def close(self) -> None:
@@ -94,12 +95,14 @@ class VideoWriter:
         Raises:
             VideoError: the file cannot be written.
         """
+        import av
+
         stream, self._stream = self._stream, None
         try:
             if stream is not None:
                 self._container.mux(stream.encode(None))
             self._container.close()
-        except OSError as error:
+        except (av.error.FFmpegError, OSError) as error:
             raise self._given_up(error) from error
 
     def _begun(self, picture: Image.Image) -> VideoStream:
@@ -115,7 +118,7 @@ class VideoWriter:
         stream.options = {"crf": QUALITY, "preset": "veryfast"} if codec == "libx264" else {"qscale": "3"}
         return stream
 
-    def _given_up(self, error: OSError) -> VideoError:
+    def _given_up(self, error: av.error.FFmpegError | OSError) -> VideoError:
         # What libav holds back must not be asked for after an error: it crashes the process.
         self._stream = None
         return VideoError(f"{self._path}: cannot be written: {error.strerror or error}")
