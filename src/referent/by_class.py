@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from referent.asking import AnyLook
 from referent.errors import ReferentError
+from referent.layers.suppression import non_maximum_suppression
 from referent.reference import Reference
 from referent.segmentation import save_png
 from referent.segmenter import Look
@@ -147,14 +148,16 @@ def _told_apart(
     boxes: NDArray[np.float32], scores: NDArray[np.float32]
 ) -> list[tuple[tuple[float, float, float, float], float]]:
     """Boxes (n, 4) of one class, best first, without those that overlap a better one."""
-    sides = boxes[:, 2:] - boxes[:, :2]
-    area = sides.prod(1)
-    order = [row for row in np.argsort(-scores, kind="stable").tolist() if area[row] > 0]
-    kept: list[int] = []
-    while order and len(kept) < MOST_BOXES:
-        first, rest = order[0], np.array(order[1:], dtype=np.int64)
-        kept.append(first)
-        low = np.maximum(boxes[first, :2], boxes[rest, :2])
-        both = (np.minimum(boxes[first, 2:], boxes[rest, 2:]) - low).clip(min=0).prod(1)
-        order = rest[both / (area[first] + area[rest] - both) <= SAME_OBJECT].tolist()
+    order = np.argsort(-scores, kind="stable")
+    area = (boxes[:, 2:] - boxes[:, :2]).prod(1)
+    order = order[area[order] > 0]
+    boxes, scores, area = boxes[order], scores[order], area[order]
+
+    def overlapping(row: int) -> NDArray[np.bool_]:
+        low = np.maximum(boxes[row, :2], boxes[:, :2])
+        both = (np.minimum(boxes[row, 2:], boxes[:, 2:]) - low).clip(min=0).prod(1)
+        same: NDArray[np.bool_] = both / (area[row] + area - both) > SAME_OBJECT
+        return same
+
+    kept = non_maximum_suppression(len(boxes), overlapping, MOST_BOXES)
     return [(tuple(boxes[row].tolist()), float(scores[row])) for row in kept]

@@ -55,6 +55,18 @@ def test_the_edge_is_where_it_should_be(way: Callable[..., Tensor], place: tuple
     assert torch.allclose(way(value, SHAPES, places, weights), by_definition(value, places, weights), atol=1e-9)
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_positions_are_not_rounded_where_values_are(way: Callable[..., Tensor]) -> None:
+    """Every pixel of a long row is read at its own place; each has a channel of its own."""
+    side = 200
+    value = torch.eye(side, dtype=torch.bfloat16)[None, :, None]
+    places = torch.zeros(1, side, 1, 1, 1, 2)
+    places[0, :, 0, 0, 0, 0] = torch.arange(side)
+    found = way(value, [(1, side)], places, torch.ones(1, side, 1, 1, 1, dtype=torch.bfloat16))
+    assert found.dtype == torch.bfloat16
+    assert torch.allclose(found[0].float(), torch.eye(side), atol=0.01)
+
+
 def test_gradients_are_the_same_whichever_way() -> None:
     gradients = []
     for way in WAYS:

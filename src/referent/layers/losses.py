@@ -1,4 +1,4 @@
-"""The loss of CRIS, which is also that of ETRIS, and two of ours."""
+"""The loss of CRIS, which is also that of ETRIS, and two of ours; the dice loss serves MagNet and UniRef++ too."""
 
 from __future__ import annotations
 
@@ -38,16 +38,28 @@ def text_to_pixel(logits: Tensor, target: Tensor) -> Tensor:
 
 
 def dice(logits: Tensor, target: Tensor) -> Tensor:
-    """1 - soft dice, meant over references; with an empty target it asks for an empty mask.
+    """1 - soft dice, meant over masks and references; with an empty target it asks for an empty mask.
 
     Args:
-        logits: (N, 1, h, w).
+        logits: (N, M, h, w), M masks for one target.
         target: (N, 1, h, w) in [0, 1].
     """
-    probability = logits.sigmoid().flatten(1)
-    wanted = target.flatten(1)
-    overlap = (probability * wanted).sum(1)
-    return (1 - (2 * overlap + 1) / (probability.sum(1) + wanted.sum(1) + 1)).mean()
+    return dice_of_each(logits, target).mean()
+
+
+def dice_of_each(logits: Tensor, target: Tensor) -> Tensor:
+    """1 - soft dice of each mask, with one pixel of smoothing.
+
+    Args:
+        logits: (..., h, w).
+        target: (..., h, w) in [0, 1]; leading dimensions are broadcast.
+
+    Returns:
+        (...) without the last two dimensions.
+    """
+    probability, wanted = logits.sigmoid().flatten(-2), target.flatten(-2)
+    overlap = (probability * wanted).sum(-1)
+    return 1 - (2 * overlap + 1) / (probability.sum(-1) + wanted.sum(-1) + 1)
 
 
 def presence(presence_logits: Tensor, target: Tensor) -> Tensor:

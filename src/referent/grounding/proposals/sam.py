@@ -16,6 +16,7 @@ from referent.encoders.library import transformers_library
 from referent.errors import WeightsError
 from referent.grounding.proposals.base import Candidate, Proposals
 from referent.grounding.proposals.detector import unloadable
+from referent.layers.suppression import non_maximum_suppression
 from referent.models.reclip.geometry import Boxes, iou
 from referent.rle import encode
 from referent.segmentation import box_of
@@ -141,12 +142,7 @@ class SamProposals:
 
 def distinct(boxes: Boxes, most_overlap: float = MOST_OVERLAP) -> list[int]:
     """Of boxes (n, 4), best first, those that overlap no better one by more than that IoU."""
-    overlaps = iou(boxes, boxes)
-    kept: list[int] = []
-    for index in range(len(boxes)):
-        if not kept or overlaps[index, kept].max() <= most_overlap:
-            kept.append(index)
-    return kept
+    return non_maximum_suppression(len(boxes), (iou(boxes, boxes) > most_overlap).__getitem__)
 
 
 def _stability(logits: Tensor) -> float:

@@ -21,18 +21,6 @@ def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
     return F.binary_cross_entropy_with_logits(logits, target.expand_as(logits))
 
 
-def dice(logits: Tensor, target: Tensor) -> Tensor:
-    """1 - soft dice with one pixel of smoothing, mean over masks and references.
-
-    Args:
-        logits: (N, M, H, W), M masks for one target.
-        target: (N, 1, H, W) in [0, 1].
-    """
-    probability, wanted = logits.sigmoid().flatten(2), target.flatten(2)
-    overlap = (probability * wanted).sum(2)
-    return (1 - (2 * overlap + 1) / (probability.sum(2) + wanted.sum(2) + 1)).mean()
-
-
 def alignment(pixels: Tensor, text: Tensor, target: Tensor, config: AlignmentLossConfig) -> Tensor:
     """The cross-modal alignment loss: pixel to pixel and pixel to text, mean over the references that have both kinds.
 

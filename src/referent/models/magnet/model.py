@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from referent.encoders.build import build_image_encoder, build_text_encoder
 from referent.encoders.clip import CLIPTextEncoder
-from referent.layers.losses import presence
+from referent.layers.losses import dice, presence
 from referent.layers.presence import PresenceHead
 from referent.models.base import Batch, Output, SegmentationModel
 from referent.models.magnet import losses
@@ -195,7 +195,7 @@ class MagNet(SegmentationModel):
         if self.config.compared == "picture":
             masks = F.interpolate(masks, target.shape[-2:], mode="bilinear", align_corners=True)
         truth = target if self.config.compared == "picture" else shrunk
-        named = {"bce": losses.cross_entropy(masks, truth), "dice": losses.dice(masks, truth)}
+        named = {"bce": losses.cross_entropy(masks, truth), "dice": dice(masks, truth)}
         words, keep = taps["words"].float(), taps["tokens"] != 0
         if self.phrase is not None and self.config.alignment is not None:
             phrase = _mean(words, taps["tokens"])

@@ -5,9 +5,9 @@ Shape letters: Q queries, K classes, P objects.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
+from referent.layers.suppression import non_maximum_suppression
 from referent.models.base import Found
 from referent.models.unirefpp.boxes import overlaps
 
@@ -28,12 +28,5 @@ def told_apart(boxes: Tensor, scores: Tensor) -> Found:
     queries, labels = order // scores.shape[1], order % scores.shape[1]
     candidates = boxes[queries]
     same = (overlaps(candidates[:, None], candidates)[0] > _SAME_OBJECT) & (labels[:, None] == labels)
-    covered = torch.zeros_like(labels, dtype=torch.bool)
-    kept: list[int] = []
-    for row in range(len(labels)):
-        if len(kept) == _MOST:
-            break
-        if not covered[row]:
-            kept.append(row)
-            covered |= same[row]
+    kept = non_maximum_suppression(len(labels), same.cpu().numpy().__getitem__, _MOST)
     return Found(candidates[kept], best[kept], labels[kept])

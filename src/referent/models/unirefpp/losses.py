@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from referent.layers.losses import dice_of_each
 from referent.models.unirefpp.boxes import corners, overlaps
 from referent.models.unirefpp.matching import Match, Objects
 
@@ -56,12 +57,10 @@ def mask_losses(logits: Tensor, target: Tensor) -> dict[str, Tensor]:
     """
     pairs = max(1, len(logits))
     cross_entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
-    probability, wanted = logits.sigmoid().flatten(1), target.flatten(1)
-    dice = 1 - (2 * (probability * wanted).sum(1) + 1) / (probability.sum(1) + wanted.sum(1) + 1)
     return {
         "mask": focal(logits, target).mean((1, 2)).sum() / pairs,
         "mask_bce": cross_entropy.mean((1, 2)).sum() / pairs,
-        "dice": dice.sum() / pairs,
+        "dice": dice_of_each(logits, target).sum() / pairs,
     }
 
 
