@@ -14,6 +14,7 @@ from referent.models.unirefpp import UniRef, UniRefConfig
 from referent.models.unirefpp.config import DetectorConfig, FusionConfig, MaskEncoderConfig
 from referent.preparation import Preparation
 from referent.reference import Example, Phrase, Reference
+from referent.rle import encode
 from referent.segmenter import Segmenter
 
 VOCABULARY = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "dog", "red")
@@ -129,3 +130,51 @@ def test_a_phrase_for_weights_trained_without_text_is_refused() -> None:
 
 def test_pictures_of_one_pixel_are_answered() -> None:
     assert segmenter().segment(picture(1, 1), example()).mask.shape == (1, 1)
+
+
+def test_a_mask_may_be_run_lengths_of_every_kind(tmp_path: Path) -> None:
+    path = tmp_path / "shown.png"
+    Image.fromarray(picture(seed=1)).save(path)
+    packed = encode(mask() > 0)["counts"]
+    plain = [20 * 60 + 10, *[30, 30] * 39, 30, 20 * 60 + 20]
+    tiny = segmenter()
+    expected = tiny.segment(picture(), example()).probability
+    for counts in (packed, packed.encode(), plain):
+        shown = Example(path, {"size": [60, 80], "counts": counts})  # type: ignore[typeddict-item]
+        for _ in range(2):
+            assert np.array_equal(tiny.segment(picture(), shown).probability, expected)
+
+
+@pytest.mark.parametrize("counts", [{}, {"counts": None}, {"counts": [[1]]}, {"counts": b"!"}])
+def test_run_lengths_that_cannot_be_read_are_named(tmp_path: Path, counts: dict[str, object]) -> None:
+    path = tmp_path / "shown.png"
+    Image.fromarray(picture()).save(path)
+    shown = Example(path, {"size": [60, 80], **counts})  # type: ignore[arg-type]
+    with pytest.raises(PictureError, match=r"shown\.png: mask: .*RLE"):
+        segmenter().segment(picture(), shown)
+
+
+def test_a_reference_is_made_of_what_users_write() -> None:
+    one = example()
+    assert Reference("the dog").phrase == Phrase("the dog")  # type: ignore[arg-type]
+    both = Reference("the dog", one)  # type: ignore[arg-type]
+    assert (str(both.phrase), both.examples, both.kinds) == ("the dog", (one,), {"phrase", "example"})
+    assert Reference(None, [one, one]).examples == (one, one)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "found"),
+    [
+        ((5,), "Phrase for its phrase, found int"),
+        ((example(),), "Phrase for its phrase, found Example"),
+        ((Phrase("dog"), "dog.png"), "Example for its examples, found str"),
+        ((Phrase("dog"), [example(), "dog.png"]), "Example for its examples, found str"),
+        ((Phrase("dog"), None), "Example for its examples, found NoneType"),
+        ((), "found neither"),
+        ((None, []), "found neither"),
+        (("  ",), "blank"),
+    ],
+)
+def test_a_reference_of_anything_else_is_refused(arguments: tuple[object, ...], found: str) -> None:
+    with pytest.raises(BadReferenceError, match=found):
+        Reference(*arguments)  # type: ignore[arg-type]

@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 
@@ -58,3 +59,9 @@ def test_every_public_name_is_there() -> None:
     assert set(referent.__all__) <= set(dir(referent))
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         referent.nonsense  # noqa: B018
+
+
+def test_what_load_and_look_at_return_is_public() -> None:
+    returned = {get_type_hints(asked)["return"] for asked in (referent.load, referent.Segmenter.from_pretrained)}
+    assert returned == {referent.AnySegmenter, referent.Segmenter}
+    assert referent.AnySegmenter.look_at.__annotations__["return"] == referent.AnyLook.__name__

@@ -107,3 +107,16 @@ def test_polygons_cover_their_inside_and_are_cut_at_the_picture() -> None:
 def test_masks_that_cannot_be_used_are_described(segmentation: object, found: str) -> None:
     with pytest.raises(BadMaskError, match=found):
         read_segmentation(segmentation, (4, 5))
+
+
+@settings(deadline=None)
+@given(masks.filter(np.any))
+def test_counts_in_bytes_are_those_in_text(mask: np.ndarray) -> None:
+    rle = encode(mask)
+    assert read_segmentation({**rle, "counts": rle["counts"].encode("ascii")}, mask.shape) == rle
+
+
+@pytest.mark.parametrize(("counts", "found"), [(b"", "covers 0 pixels"), (b"!", "not a COCO run-length string")])
+def test_counts_in_bytes_are_checked_as_text_is(counts: bytes, found: str) -> None:
+    with pytest.raises(BadMaskError, match=found):
+        read_segmentation({"size": [4, 5], "counts": counts}, (4, 5))

@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from referent.asking import AnyLook, AnySegmenter
     from referent.errors import (
         BadReferenceError,
         DataError,
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from referent.zoo import list_models
 
 _HOME = {
+    "AnyLook": "referent.asking",
+    "AnySegmenter": "referent.asking",
     "BadReferenceError": "referent.errors",
     "DataError": "referent.errors",
     "Example": "referent.reference",
@@ -60,6 +63,8 @@ _HOME = {
 
 __version__ = "0.1.0"
 __all__ = [
+    "AnyLook",
+    "AnySegmenter",
     "BadReferenceError",
     "DataError",
     "Example",

@@ -147,8 +147,9 @@ class AnySegmenter(ABC):
 
         Args:
             pictures: read lazily, `batch_size` at a time.
-            references: one reference for every picture, or one entry a picture, each as in `segment`
-                (`itertools.repeat(["a dog", "a cat"])` asks both of every picture).
+            references: one reference for every picture (a list of examples is one: k-shot), or one entry a picture,
+                each as in `segment` (`itertools.repeat(["a dog", "a cat"])` asks both of every picture,
+                `[[one], [other]]` shows each its own example).
             batch_size: pictures encoded together.
 
         Yields:
@@ -156,8 +157,11 @@ class AnySegmenter(ABC):
 
         Raises:
             BadReferenceError: fewer or more entries than pictures, or a reference that cannot be used.
+            ReferentError: `batch_size` is below 1.
         """
-        entries = repeat(references) if isinstance(references, (str, Phrase, Example, Reference)) else references
+        _check_batch_size(batch_size)
+        one = isinstance(references, (str, Phrase, Example, Reference, list, tuple)) and _is_one(references)
+        entries: Iterable[One | Many] = repeat(references) if one else references  # type: ignore[assignment,arg-type]
         if isinstance(pictures, Sized) and isinstance(entries, Sized) and len(pictures) != len(entries):
             raise _unpaired(len(pictures), len(entries))
         rest = iter(entries)
@@ -229,7 +233,9 @@ class AnySegmenter(ABC):
 
         Raises:
             PictureError, BadReferenceError: a sample cannot be answered. An evaluation must not skip it.
+            ReferentError: `batch_size` is below 1.
         """
+        _check_batch_size(batch_size)
         groups = (list(group) for _, group in groupby(samples, key=lambda sample: sample.picture))
         while batch := list(islice(groups, batch_size)):
             asked = [self._checked([sample.reference for sample in group]) for group in batch]
@@ -332,6 +338,11 @@ def _is_one(reference: Any) -> bool:
     if not isinstance(reference, (list, tuple)):
         return True
     return len(reference) > 0 and all(isinstance(item, Example) for item in reference)
+
+
+def _check_batch_size(batch_size: int) -> None:
+    if batch_size < 1:
+        raise ReferentError(f"batch_size: expected at least 1, found {batch_size}")
 
 
 def _unpaired(pictures: int | str, references: int | str) -> BadReferenceError:

@@ -155,9 +155,10 @@ class _Labels:
     def beside(self, label: Label, mask: NDArray[np.bool_], box: Box, colour: Colour) -> None:
         """A label near its mask: above the mask's top, inside it, or below it, the first place that is free."""
         text, width, height = self._fitted(label, self.image.width * WIDEST)
-        top = int(np.flatnonzero(mask[box[1]])[0])
+        # A box may be looser than its mask.
+        top = np.flatnonzero(mask[box[1]])
         corners = [
-            (top, box[1] - height - self.padding),
+            (int(top[0]) if len(top) else box[0], box[1] - height - self.padding),
             (box[0], box[1] - height - self.padding),
             (box[0], box[1]),
             (box[0], box[3] + self.padding),

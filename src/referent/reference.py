@@ -60,7 +60,7 @@ class Example:
     Args:
         picture: path, bytes, PIL image or (H, W, 3) uint8 array.
         mask: path, PIL image or (H, W) array of the same height and width; exactly two values, the larger is the
-            target. Or COCO's RLE, {"size": [H, W], "counts": ...}.
+            target. Or COCO's RLE, {"size": [H, W], "counts": ...}, compressed (text or bytes) or a list of run lengths.
     """
 
     picture: PictureSource
@@ -75,14 +75,21 @@ class Example:
 class Reference:
     """One thing to find: a phrase, k examples (k-shot), or a phrase with examples.
 
+    Args:
+        phrase: text becomes a `Phrase`.
+        examples: a single one, or a list of them, becomes a tuple.
+
     Raises:
-        BadReferenceError: neither a phrase nor an example.
+        BadReferenceError: neither a phrase nor an example, something else in their place, or a phrase that cannot be
+            used.
     """
 
     phrase: Phrase | None = None
     examples: tuple[Example, ...] = ()
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "phrase", _phrase_of(self.phrase))
+        object.__setattr__(self, "examples", _examples_of(self.examples))
         if self.phrase is None and not self.examples:
             raise BadReferenceError("reference: expected a phrase, an example, or both, found neither")
 
@@ -112,6 +119,22 @@ class Reference:
         raise BadReferenceError(
             f"reference: expected text, Phrase, Example, a list of Example, or Reference, found {type(value).__name__}"
         )
+
+
+def _phrase_of(value: object) -> Phrase | None:
+    if isinstance(value, str):
+        return Phrase(value)
+    if value is None or isinstance(value, Phrase):
+        return value
+    raise BadReferenceError(f"reference: expected text or Phrase for its phrase, found {type(value).__name__}")
+
+
+def _examples_of(value: object) -> tuple[Example, ...]:
+    items = tuple(value) if isinstance(value, (list, tuple)) else (value,)
+    for item in items:
+        if not isinstance(item, Example):
+            raise BadReferenceError(f"reference: expected Example for its examples, found {type(item).__name__}")
+    return items
 
 
 ReferenceLike: TypeAlias = str | Phrase | Example | Reference | Sequence[Example]

@@ -52,8 +52,8 @@ def read_segmentation(value: Any, size: tuple[int, int]) -> RLE:
     """A COCO `segmentation` as compressed RLE.
 
     Args:
-        value: {"size": [H, W], "counts": str or list of run lengths}, or a list of polygons [x0, y0, x1, y1, ...] in
-            pixels.
+        value: {"size": [H, W], "counts": str, bytes (as pycocotools makes them) or list of run lengths}, or a list of
+            polygons [x0, y0, x1, y1, ...] in pixels.
         size: (height, width) of the picture.
 
     Raises:
@@ -61,6 +61,9 @@ def read_segmentation(value: Any, size: tuple[int, int]) -> RLE:
     """
     height, width = size
     match value:
+        case {"size": found, "counts": bytes() as packed}:
+            # What is no ASCII is refused below as it is in text.
+            return read_segmentation({"size": found, "counts": packed.decode("latin-1")}, size)
         case {"size": found, "counts": str() as counts}:
             _check_size(found, size)
             runs = decompress(counts)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from referent.files import atomic_path
+from referent.files import atomic_path, expanded
 from referent.reference import Example, Reference
 from referent.rle import encode
 
@@ -66,7 +66,7 @@ class Segmentation:
         """The mask as an 8-bit PNG, 255 inside and 0 outside. The folder must exist."""
         from PIL import Image
 
-        save_png(Image.fromarray(self.mask.astype(np.uint8) * 255), Path(path))
+        save_png(Image.fromarray(self.mask.astype(np.uint8) * 255), expanded(path))
 
     def overlay(self) -> Image.Image:
         """The picture with the mask, the reference and the score drawn on it; see `overlay`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ from referent.asking import CACHE_BYTES, AnyLook, AnySegmenter, Failure, file_ke
 from referent.caching import ByteBoundCache
 from referent.engine import CHUNK, Encoded, Engine, dtype_of
 from referent.errors import ReferentError, WeightsError
-from referent.files import atomic_write
+from referent.files import atomic_write, expanded
 from referent.grounding import load as grounding
 from referent.models.base import Output, SegmentationModel, Studied
 from referent.picture import read_example
@@ -32,6 +32,8 @@ from referent.tracking.procedure import Procedure, procedure_of
 
 if TYPE_CHECKING:
     from referent.reference import PictureSource
+    from referent.rle import RLE
+    from referent.weights import Header
 
 __all__ = ["AnySegmenter", "Failure", "Look", "Segmenter", "load"]
 
@@ -92,7 +94,7 @@ class Segmenter(AnySegmenter):
         Returns:
             The file.
         """
-        path = Path(path)
+        path = expanded(path)
         if path.suffix != ".safetensors":
             path.mkdir(parents=True, exist_ok=True)
             path = path / hub.WEIGHTS_FILE
@@ -113,16 +115,21 @@ class Segmenter(AnySegmenter):
         local_files_only: bool = False,
         clip: str | Path | None = None,
     ) -> Segmenter:
-        """`load`, with the hub's own arguments; see `zoo.find`."""
+        """`load`, with the hub's own arguments (see `zoo.find`), and a type that has `save` and `push_to_hub`.
+
+        Raises:
+            WeightsError: as `load`, or `name` means a grounding system.
+        """
+        if zoo.is_system(name):
+            raise WeightsError(f"{name}: expected a model of one weight file, found a grounding system; see `rf.load`")
         number = dtype_of(dtype)
         path = zoo.find(name, revision=revision, cache_dir=cache_dir, token=token, local_files_only=local_files_only)
-        model, preparation, header = zoo.build(path, None if clip is None else Path(clip))
-        threshold = float(header.extra.get("presence_threshold", PRESENCE_THRESHOLD))
-        return cls(model, preparation, header.name, device, number, threshold)
+        model, preparation, header = zoo.build(path, None if clip is None else expanded(clip))
+        return cls(model, preparation, header.name, device, number, _presence_threshold(header, path))
 
     def save_pretrained(self, folder: str | Path) -> Path:
         """A folder laid out like a hub repository: `model.safetensors` and a README that tells how to load it."""
-        folder = Path(folder)
+        folder = expanded(folder)
         folder.mkdir(parents=True, exist_ok=True)
         self.save(folder / hub.WEIGHTS_FILE)
         atomic_write(folder / "README.md", hub.card(self.name))
@@ -161,8 +168,7 @@ class Segmenter(AnySegmenter):
         return Studied(tuple(self._study(example) for _, example in given), torch.tensor([row for row, _ in given]))
 
     def _study(self, example: Example) -> tuple[Tensor, ...]:
-        mask = example.mask
-        contents = file_key(example.picture), mask["counts"] if isinstance(mask, dict) else file_key(mask)
+        contents = file_key(example.picture), _mask_key(example.mask)
         # One whose content is not known without reading it is known by being the same object.
         key = contents if all(contents) else example
         features = self._studied.get(key)
@@ -215,6 +221,24 @@ class Segmenter(AnySegmenter):
         for note in notes:
             _log.info("%s: %r", note, text)
         return tuple(notes)
+
+
+def _mask_key(mask: PictureSource | RLE) -> Hashable:
+    """What a mask must still be for an example to be the same; None where its content is not known."""
+    if not isinstance(mask, dict):
+        return file_key(mask)
+    counts: object = mask.get("counts")
+    return (counts, str(mask.get("size"))) if isinstance(counts, (str, bytes)) else None
+
+
+def _presence_threshold(header: Header, path: Path) -> float:
+    """That of a weight file, where it has one of its own."""
+    value = header.extra.get("presence_threshold", PRESENCE_THRESHOLD)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
+        raise WeightsError(
+            f"{path}: header field extra.presence_threshold: expected a number from 0 to 1, found {value!r}"
+        )
+    return float(value)
 
 
 class Look(AnyLook):
@@ -299,7 +323,7 @@ def load(
     dtype: torch.dtype | str | None = None,
     clip: str | Path | None = None,
 ) -> AnySegmenter:
-    """A model ready to use.
+    """A model ready to use: a `Segmenter`, or a `GroundingSegmenter` where `name` means a grounding system.
 
     Args:
         name: a zoo name (`referent models` lists them), a .safetensors file, a folder holding one, a hub id

@@ -51,11 +51,20 @@ def write(path: Path, tensors: Mapping[str, Tensor], header: Header) -> None:
     Raises:
         OSError: the folder is missing, not writable or full; an earlier file at `path` is then untouched.
     """
+    write_tensors(path, tensors, {KEY: json.dumps(asdict(header))})
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
+    """`tensors` to a .safetensors file at `path` without referent's header, all of it or nothing.
+
+    Raises:
+        OSError: as `write`.
+    """
     # safetensors refuses views of one storage, so every tensor gets its own.
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     with atomic_path(path) as temporary:
         try:
-            save_file(plain, temporary, metadata={KEY: json.dumps(asdict(header))})
+            save_file(plain, temporary, metadata=None if metadata is None else dict(metadata))
         except SafetensorError as error:
             raise OSError(f"{path}: cannot write: {error}") from error
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from full_disk import files_of_at_most
 from PIL import Image
 
 from referent import load, weights
@@ -74,6 +75,22 @@ def test_a_checkpoint_converts_with_its_vocabulary_and_loads(
     with torch.serialization.safe_globals([Namespace]):
         before = torch.load(official, weights_only=True)["model"]
     assert all(torch.equal(again[name], value) for name, value in before.items())
+
+
+def test_a_full_disk_ends_the_way_back_in_one_line_and_leaves_the_earlier_file(
+    run: Any, official: Path, vocabulary: Path, tmp_path: Path
+) -> None:
+    ours, back = tmp_path / "ours.safetensors", tmp_path / "back.pth"
+    run("convert", official, ours, "--vocabulary", vocabulary)
+    back.write_text("earlier")
+    before = sorted(tmp_path.iterdir())
+    with files_of_at_most(5000):
+        outcome = run("convert", ours, back, "--to", "official")
+    assert outcome.code == 2
+    assert outcome.err.startswith(f"referent: {back}: cannot write; is the disk full? ")
+    assert outcome.err.count("\n") == 1
+    assert sorted(tmp_path.iterdir()) == before
+    assert back.read_text() == "earlier"
 
 
 def test_the_licence_is_said_before_weights_are_fetched(

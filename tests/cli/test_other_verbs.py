@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from full_disk import files_of_at_most
 
 import referent as rf
 from referent import weights
@@ -131,6 +132,24 @@ def test_clip_archives_become_safetensors(run: Run, tmp_path: Path) -> None:
     before, after = read_clip(source), read_clip(target)
     assert before.image == after.image
     assert all(torch.equal(value, after.image_state[name]) for name, value in before.image_state.items())
+
+
+def test_a_full_disk_ends_a_conversion_in_one_line_and_leaves_nothing(
+    run: Run, tiny_weights: Path, tmp_path: Path
+) -> None:
+    clip, out = tmp_path / "clip.pt", tmp_path / "out"
+    torch.save(openai_state(), clip)
+    out.mkdir()
+    for source, name in (
+        (clip, "clip.safetensors"),
+        (tiny_weights, "ours.safetensors"),
+    ):
+        with files_of_at_most(5000):
+            code, _, stderr = run("convert", source, out / name)
+        assert code == 2
+        assert stderr.startswith(f"referent: {out / name}: cannot write")
+        assert stderr.count("\n") == 1
+        assert not list(out.iterdir())
 
 
 def openai_state() -> dict[str, torch.Tensor]:

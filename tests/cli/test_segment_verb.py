@@ -45,6 +45,19 @@ def test_masks_an_overlay_and_a_coco_file_are_written_and_named(
     assert pixels(out / "street.overlay.png").shape == (96, 128, 3)
 
 
+def test_names_of_many_bytes_are_cut_between_characters_and_stay_apart(
+    run: Run, colour_zoo: Segmenter, photo: Path, tmp_path: Path
+) -> None:
+    picture = photo.with_name("图" * 80 + ".png")
+    shutil.copy(photo, picture)
+    phrase = "红" * 90
+    code, _, stderr = run("segment", picture, "-p", phrase, "-p", f"{phrase}车", "-p", "red", "-o", tmp_path / "out")
+    assert (code, stderr) == (0, "")
+    stem, question = "图" * 33, "红" * 33
+    names = [f"{stem}.{question}.png", f"{stem}.{question}-2.png", f"{stem}.red.png", f"{stem}.overlay.png"]
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {*names, "segmentations.json"}
+
+
 def test_the_coco_file_reads_as_a_data_set(
     run: Run,
     colour_zoo: Segmenter,

@@ -102,14 +102,6 @@ def test_the_picture_lies_inside_the_square_and_centred(original: tuple[int, int
 
 @settings(deadline=None)
 @given(originals, st.integers(16, 100))
-def test_the_inverse_matrix_undoes_the_matrix(original: tuple[int, int], size: int) -> None:
-    box = Letterbox(original, size)
-    square = np.vstack([box.matrix, [0, 0, 1]])
-    assert np.allclose(box.inverse_matrix @ square, np.eye(2, 3), atol=1e-6)
-
-
-@settings(deadline=None)
-@given(originals, st.integers(16, 100))
 def test_every_picture_gives_whole_grey_levels_and_keeps_the_border(original: tuple[int, int], size: int) -> None:
     warped = Letterbox(original, size).picture(np.full((*original, 3), 255, dtype=np.uint8), BORDER)
     assert warped.shape == (3, size, size)

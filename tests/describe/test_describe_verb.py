@@ -203,6 +203,13 @@ def test_a_missing_out_folder_is_refused_before_the_work(folder: Path) -> None:
     assert "nowhere" in done.stderr
 
 
+def test_a_folder_is_refused_as_the_file_before_the_work(folder: Path) -> None:
+    (folder / "images" / "dog.png").unlink()
+    done = referent("describe", folder / "coco.json", "--out", folder / "images")
+    assert done.returncode == 2
+    assert "images: cannot be written: it is a folder" in done.stderr
+
+
 def test_a_missing_picture_is_named(folder: Path) -> None:
     (folder / "images" / "dog.png").unlink()
     done = referent("describe", folder / "coco.json", "--out", folder / "phrases.json")
@@ -213,7 +220,7 @@ def test_a_missing_picture_is_named(folder: Path) -> None:
 def test_pictures_may_lie_elsewhere(folder: Path, tmp_path: Path) -> None:
     (folder / "images").rename(folder / "photographs")
     done = referent(
-        "describe", folder / "coco.json", "--out", folder / "phrases.json", "--images", folder / "photographs"
+        "describe", folder / "coco.json", "--out", folder / "phrases.json", "--pictures", folder / "photographs"
     )
     assert done.returncode == 0, done.stderr
     assert phrases(folder / "phrases.json")

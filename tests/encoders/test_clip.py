@@ -46,7 +46,7 @@ def test_code_between_the_stages_sees_and_changes_the_maps(config: CLIPResNetCon
         # OpenAI's visual towers, counted from the published archives; the ResNets have `connect` on top.
         (CLIPResNetConfig.rn50(), 38_316_896 + 2_099_200),
         (CLIPResNetConfig.rn101(), 56_259_936 + 1_049_600),
-        (CLIPViTConfig.b16(), 86_192_640),
+        (CLIPViTConfig(), 86_192_640),
         (CLIPViTConfig.b32(), 87_849_216),
     ],
 )

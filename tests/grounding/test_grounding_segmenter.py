@@ -102,6 +102,8 @@ def test_the_mask_is_sams_where_there_is_a_sam_and_no_mask() -> None:
     answer = system(Fixed([Candidate((7.5, 5, 5, 6))]), sam).segment(picture(), "guy on the left")
     assert np.array_equal(answer.mask, some)
     assert answer.box == (8, 5, 12, 11)
+    # Nothing of the mask is in the first row of its box.
+    assert answer.overlay().size == (64, 48)
     assert sam.boxes == [(7.5, 5, 5, 6)]
     nothing = system(Fixed([Candidate((7, 5, 5, 6))]), Drawing(np.zeros_like(some)))
     assert nothing.segment(picture(), "guy on the left").mask.sum() == 30

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from full_disk import files_of_at_most
 from PIL import Image, ImageFilter
 from torch import Tensor
 
@@ -140,6 +141,20 @@ def test_features_on_disk_are_the_ones_that_were_made(tmp_path: Path) -> None:
         )
         for ours, theirs in zip(found, fresh, strict=True):
             torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6)
+
+
+def test_features_on_disk_come_to_the_device_of_the_models(tmp_path: Path) -> None:
+    cached(tmp_path, vit(), kinds=["crop"])
+    # "meta" stands for a GPU: nothing is computed there, but its tensors do not mix with those of the CPU either.
+    (found,) = ProposalEncoder([vit()], ["crop"], device="meta", cache=FeatureCache(tmp_path)).encode(picture(), BOXES)
+    assert found.device.type == "meta"
+    assert found.shape == (1, len(BOXES), 16)
+
+
+def test_a_full_disk_is_the_error_that_is_promised(tmp_path: Path) -> None:
+    with files_of_at_most(64), pytest.raises(OSError, match="cannot write"):
+        cached(tmp_path, vit())
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

@@ -156,11 +156,15 @@ def test_a_phrase_beside_an_example_is_what_the_decoder_is_asked_with() -> None:
     assert not torch.allclose(example, both, atol=1e-3)
 
 
-def test_a_segmenter_takes_phrases_and_examples_and_both() -> None:
+def tiny_segmenter() -> Segmenter:
     fitted = Preparation(
         size=64, longest=64, fit="shortest", context_length=7, tokenizer="bert", vocabulary=VOCABULARY, threshold=0.5
     )
-    segmenter = Segmenter(tiny(), fitted, "tiny", "cpu")
+    return Segmenter(tiny(), fitted, "tiny", "cpu")
+
+
+def test_a_segmenter_takes_phrases_and_examples_and_both() -> None:
+    segmenter = tiny_segmenter()
     picture = Image.fromarray(np.random.default_rng(0).integers(0, 255, (30, 48, 3), dtype=np.uint8))
     mask = np.zeros((30, 48), dtype=bool)
     mask[5:20, 5:20] = True
@@ -175,6 +179,26 @@ def test_a_segmenter_takes_phrases_and_examples_and_both() -> None:
     phrase, shown, _, both = (one.probability for one in found)
     assert not np.allclose(phrase, shown)
     assert not np.allclose(phrase, both)
+
+
+def test_a_tracker_scores_what_it_follows_as_the_segmenter_does() -> None:
+    segmenter = tiny_segmenter()
+    # Of the size that the model sees: a tracker brings its masks back to another one in its own way.
+    frames = np.random.default_rng(0).integers(0, 255, (2, 40, 64, 3), dtype=np.uint8)
+    mask = np.zeros((40, 64), dtype=bool)
+    mask[5:20, 5:20] = True
+    tracker = segmenter.track({"shown": None, "said": "a red dog"}, procedure="ref-davis")
+    assert tracker.step(frames[0], {"shown": mask})["shown"].score == 1
+    answers = tracker.step(frames[1])
+    alone = {
+        "shown": segmenter.segment(frames[1], Example(frames[0], mask)),
+        "said": segmenter.segment(frames[1], "a red dog"),
+    }
+    assert {name: answer.score for name, answer in answers.items()} == pytest.approx(
+        {name: answer.score for name, answer in alone.items()}, abs=1e-5
+    )
+    remembering = segmenter.track("a red dog")
+    assert [remembering.step(frame).mask.shape for frame in frames] == [(40, 64)] * 2
 
 
 @pytest.mark.parametrize(("height", "width"), [(64, 40), (1, 64), (30, 64)])

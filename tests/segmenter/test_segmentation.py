@@ -72,6 +72,14 @@ def test_the_saved_mask_is_the_mask(colours: Segmenter, photo: Path, tmp_path: P
     assert ((pixels > 0) == answer.mask).all()
 
 
+def test_a_mask_is_saved_in_the_users_home(
+    colours: Segmenter, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    colours.segment(photo, "red").save("~/mask.png")
+    assert (tmp_path / "mask.png").is_file()
+
+
 def test_json_tells_all_but_the_pixels(colours: Segmenter, photo: Path) -> None:
     answer = colours.segment(photo, "green")
     content = json.loads(json.dumps(answer.to_json()))

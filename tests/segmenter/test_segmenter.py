@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from example_colours import shown_colours
 from PIL import Image
 
 import referent as rf
@@ -171,6 +172,29 @@ def test_pictures_of_a_batch_may_differ_in_size_and_in_what_is_asked(colours: Se
 def test_one_list_of_phrases_can_be_asked_of_every_picture(colours: Segmenter, paint: Paint) -> None:
     answers = list(colours.segment_many([paint(), paint(), paint()], itertools.repeat(["red", "blue"])))
     assert [[str(answer.reference) for answer in each] for each in answers] == [["red", "blue"]] * 3
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_a_list_of_examples_is_one_reference_for_every_picture(paint: Paint, count: int) -> None:
+    mask = np.zeros((96, 128), dtype=np.uint8)
+    mask[30:50, 20:40] = 1
+    examples = [rf.Example(paint(), mask), rf.Example(paint(), mask)]
+    pictures = [paint() for _ in range(count)]
+    model = shown_colours()
+    answers = list(model.segment_many(pictures, examples))
+    assert [len(answer.reference.examples) for answer in answers] == [2] * count
+    each = list(model.segment_many(pictures, [[examples[0]]] * count))
+    assert [len(answer.reference.examples) for answer in each] == [1] * count
+    several = list(model.segment_many(pictures, (phrase for phrase in ["red", "blue", "green"][:count])))
+    assert [str(answer.reference) for answer in several] == ["red", "blue", "green"][:count]
+
+
+@pytest.mark.parametrize("size", [0, -1])
+def test_a_batch_of_no_pictures_is_an_error(colours: Segmenter, paint: Paint, photo: Path, size: int) -> None:
+    with pytest.raises(ReferentError, match=f"batch_size: expected at least 1, found {size}"):
+        list(colours.segment_many([paint()], "red", batch_size=size))
+    with pytest.raises(ReferentError, match=f"batch_size: expected at least 1, found {size}"):
+        list(colours.predict([], batch_size=size))
 
 
 def test_many_pictures_are_read_lazily(colours: Segmenter, paint: Paint) -> None:

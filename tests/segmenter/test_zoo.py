@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -81,6 +82,33 @@ def test_a_saved_model_answers_as_before_from_file_and_from_folder(tiny_weights:
         answer = again.segment(picture, "the red thing")
         assert np.array_equal(answer.probability, expected.probability)
         assert answer.score == expected.score
+
+
+@pytest.mark.parametrize("value", ["x", None, True, [0.5], 1.5, float("nan"), float("inf")])
+def test_a_presence_threshold_that_is_none_is_named(tiny_weights: Path, tmp_path: Path, value: object) -> None:
+    header, tensors = weights.read(tiny_weights)
+    path = tmp_path / "odd.safetensors"
+    weights.write(path, tensors, replace(header, extra={"presence_threshold": value}))
+    with pytest.raises(WeightsError, match=r"odd\.safetensors: header field extra\.presence_threshold: .*from 0 to 1"):
+        rf.load(path, device="cpu")
+
+
+def test_the_users_home_may_be_written_as_a_tilde(
+    tiny_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    model = rf.Segmenter.from_pretrained(tiny_weights, device="cpu")
+    assert model.save("~/mine.safetensors") == tmp_path / "mine.safetensors"
+    assert model.save_pretrained("~/folder") == tmp_path / "folder"
+    for name in ("~/mine.safetensors", Path("~/folder")):
+        assert rf.load(name, device="cpu").name == "tiny-cris"
+    with pytest.raises(WeightsError, match="~nobody-of-this-name/mine"):
+        rf.load("~nobody-of-this-name/mine.safetensors")
+
+
+def test_a_grounding_system_is_no_segmenter_of_one_file() -> None:
+    with pytest.raises(WeightsError, match="reclip-pocket: expected a model of one weight file"):
+        rf.Segmenter.from_pretrained("reclip-pocket")
 
 
 def test_an_fp16_file_loads_as_fp32(tiny_weights: Path, tmp_path: Path) -> None:

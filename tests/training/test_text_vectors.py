@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -95,6 +95,24 @@ def test_a_recipe_names_it_and_a_missing_file_is_an_error_that_says_so(table: Pa
     assert isinstance(objective, TextVectors)
     with pytest.raises(RecipeError, match=r"nowhere\.safetensors"):
         TextVectors("nowhere.safetensors")
+
+
+def test_another_file_is_an_error_that_says_what_was_expected(table: Path) -> None:
+    tensors, metadata = load_file(table), {"texts": "[]", "kinds": "[]"}
+    for found, told, message in (
+        ({"vectors": tensors["vectors"]}, metadata, "vector_of"),
+        (tensors, {"texts": "[]"}, "KeyError: 'kinds'"),
+        (tensors, None, "KeyError: 'texts'"),
+        (tensors, {**metadata, "texts": "no JSON"}, "JSONDecodeError"),
+    ):
+        save_file(found, table, told)
+        with pytest.raises(RecipeError, match=rf"vectors\.safetensors: expected safetensors with `vectors`.*{message}"):
+            TextVectors(str(table))
+    table.write_bytes(b"no weights")
+    with pytest.raises(
+        RecipeError, match=r"vectors\.safetensors: expected safetensors with `vectors`.*SafetensorError"
+    ):
+        TextVectors(str(table))
 
 
 def test_a_model_that_does_not_read_phrases_alone_is_an_error(table: Path) -> None:

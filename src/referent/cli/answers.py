@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 COCO_NAME = "segmentations.json"
 LONGEST_NAME = 60
+# Of a picture and a question each; with number, ending and what a temporary name adds, at most 255 in a file name.
+MOST_BYTES = 100
 
 
 class Answers:
@@ -229,6 +231,6 @@ def _question(reference: Reference) -> str:
 
 
 def _slug(text: str) -> str:
-    """Letters and digits of any script, all else as single dashes."""
+    """Letters and digits of any script, all else as single dashes; cut between characters."""
     words = re.findall(r"\w+", unicodedata.normalize("NFKC", text))
-    return "-".join(words)[:LONGEST_NAME].strip("-")
+    return "-".join(words)[:LONGEST_NAME].encode()[:MOST_BYTES].decode(errors="ignore").strip("-")

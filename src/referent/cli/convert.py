@@ -203,8 +203,12 @@ def _referent_to_official(source: Path, target: Path, dtype: Number | None, clip
     family = zoo.FAMILIES[header.family]
     official = family.official.to_official(_cast(tensors, dtype or Number.fp32), config)
     entry, before = family.nested
-    with atomic_path(target) as temporary:
-        torch.save({entry: {f"{before}{name}": tensor for name, tensor in official.items()}}, temporary)
+    try:
+        with atomic_path(target) as temporary:
+            torch.save({entry: {f"{before}{name}": tensor for name, tensor in official.items()}}, temporary)
+    # torch's writer reports a full disk as RuntimeError, in words of its own.
+    except RuntimeError as error:
+        raise OSError(f"{target}: cannot write; is the disk full? {str(error).splitlines()[0]}") from error
     return f"{target}: {len(official)} tensors under the official names, from {source}"
 
 
@@ -247,16 +251,14 @@ def _size(path: Path) -> str:
 
 def _clip_to_safetensors(source: Path, target: Path, dtype: Number | None) -> str:
     import torch
-    from safetensors.torch import save_file
 
+    from referent import weights
     from referent.encoders.clip_weights import clip_from_state
-    from referent.files import atomic_path
 
     state = _state(source)
     clip = clip_from_state(state)
     tensors = {name: value for name, value in state.items() if isinstance(value, torch.Tensor)}
-    with atomic_path(target) as temporary:
-        save_file({name: value.contiguous().clone() for name, value in _cast(tensors, dtype).items()}, temporary)
+    weights.write_tensors(target, _cast(tensors, dtype))
     return f"{target}: CLIP {type(clip.image).__name__.removesuffix('Config')}, {len(tensors)} tensors from {source}"
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from referent.cli.exit_codes import SOME_FAILED
+from referent.cli.writable import check_writable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,7 +26,7 @@ def describe(
     none_share: Annotated[
         float, typer.Option(min=0.0, max=0.9, help="Share of phrases that are true of nothing in their picture.")
     ] = 0.1,
-    images: Annotated[
+    pictures: Annotated[
         Path | None,
         typer.Option(
             help="Folder of the pictures; default: the file's own folder, or images/ in it.", show_default=False
@@ -53,9 +54,8 @@ def describe(
     from referent.errors import DataError
 
     console = Console(stderr=True)
-    if not out.parent.is_dir():
-        raise DataError(f"{out}: no folder {out.parent} to write to; make it first")
-    content = read_coco(coco, pictures=images)
+    check_writable([out])
+    content = read_coco(coco, pictures=pictures)
     if content.phrases:
         raise DataError(
             f"{coco}: has {len(content.phrases)} phrases in its top-level `phrases` already; "
@@ -63,23 +63,23 @@ def describe(
         )
     settings = Settings(seed, per_target, none_share, annotates_regions(content) if regions is None else regions)
     start = time.perf_counter()
-    pictures = list(
+    described = list(
         track(
             describe_file(content, settings), "describing", total=len(content.images), console=console, transient=True
         )
     )
     seconds = time.perf_counter() - start
-    phrases = numbered(pictures)
+    phrases = numbered(described)
     own = {a.id: a.phrases for members in content.annotations.values() for a in members if a.phrases}
     write_coco_with_phrases(out, content, phrases, own)
-    _report(console, phrases, f"{len(pictures) / seconds:.0f} pictures/s" if pictures else "no pictures")
+    _report(console, phrases, f"{len(described) / seconds:.0f} pictures/s" if described else "no pictures")
     taken = "regions of a class" if settings.regions else "single objects"
     console.print(
-        f"{out}: {len(phrases)} phrases for {len(pictures)} pictures (masks taken as {taken})",
+        f"{out}: {len(phrases)} phrases for {len(described)} pictures (masks taken as {taken})",
         markup=False,
         soft_wrap=True,
     )
-    failed = [picture.error for picture in pictures if picture.error]
+    failed = [picture.error for picture in described if picture.error]
     for error in failed:
         console.print(f"not described: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
     if failed:

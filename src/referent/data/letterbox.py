@@ -57,12 +57,6 @@ class Letterbox:
         return np.array([[self.scale, 0.0, x], [0.0, self.scale, y]])
 
     @property
-    def inverse_matrix(self) -> NDArray[np.float64]:
-        """(2, 3): (x, y, 1) of the square to (x, y) of the picture, both pixel indices."""
-        y, x = self.shift
-        return np.array([[1 / self.scale, 0.0, -x / self.scale], [0.0, 1 / self.scale, -y / self.scale]])
-
-    @property
     def edges(self) -> tuple[tuple[float, float], tuple[float, float]]:
         """Factors (x, y) and shifts (x, y) that bring edges into the square: pixel i lies between edges i and i + 1."""
         y, x = self.shift

@@ -69,11 +69,6 @@ class CLIPViTConfig(BaseModel):
     activation: Activation = "quick_gelu"
 
     @classmethod
-    def b16(cls) -> CLIPViTConfig:
-        """CLIP ViT-B/16."""
-        return cls()
-
-    @classmethod
     def b32(cls) -> CLIPViTConfig:
         """CLIP ViT-B/32."""
         return cls(patch=32, grid=7)

@@ -24,6 +24,7 @@ from referent.evaluation.comparison import Comparison
 from referent.evaluation.few_shot import FewShotScores, few_shot_scores
 from referent.evaluation.notes import notes
 from referent.evaluation.predictions import Answer, Header, PredictionFile
+from referent.evaluation.progress import counted
 from referent.evaluation.protocols import CLASS, Protocol, find
 from referent.evaluation.result import Bootstrap, Case, Failure, ProtocolScores, Result, Scores
 from referent.evaluation.selection import Where, select
@@ -340,20 +341,12 @@ def _shown(
     pictures: Iterator[tuple[Path, list[int]]], phrases: int, progress: bool
 ) -> Iterator[tuple[Path, list[int]]]:
     """The same pictures, with a bar that counts phrases."""
-    if not progress:
-        yield from pictures
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        waiting = list(pictures)
-        task = bar.add_task("phrases", total=phrases, completed=phrases - sum(len(rows) for _, rows in waiting))
+    waiting = list(pictures)
+    done = phrases - sum(len(rows) for _, rows in waiting)
+    with counted("phrases", phrases, progress, done) as advance:
         for picture, rows in waiting:
             yield picture, rows
-            bar.advance(task, len(rows))
+            advance(len(rows), "phrases")
 
 
 def tensor_digest(segmenter: AnySegmenter) -> str:

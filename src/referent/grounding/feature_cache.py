@@ -12,10 +12,9 @@ from pathlib import Path
 import torch
 from PIL import Image
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
-from referent.files import atomic_path
+from referent.weights import write_tensors
 
 FORMAT = 1
 Box = tuple[float, float, float, float]
@@ -80,8 +79,7 @@ class FeatureCache:
         """
         boxes = torch.tensor(list(features), dtype=torch.float64)
         tensors = {"boxes": boxes, "features": torch.stack(list(features.values()))}
-        with atomic_path(self._path(key)) as temporary:
-            save_file(tensors, temporary, metadata={"key": _text(key)})
+        write_tensors(self._path(key), tensors, {"key": _text(key)})
 
     def _path(self, key: Key) -> Path:
         return self.folder / f"{hashlib.sha256(_text(key).encode()).hexdigest()[:32]}.safetensors"

@@ -95,13 +95,13 @@ class ProposalEncoder:
             boxes: (n, 4) x, y, width, height; each touches the picture.
 
         Returns:
-            One (kinds, n, E) float32 of length 1 a model.
+            One (kinds, n, E) float32 of length 1 a model, on its device.
         """
         keys = self._keys(picture) if self._cache else []
         known: list[dict[tuple[Kind, Box], Tensor]] = [{} for _ in self.models]
         for model, kind, key in keys:
             assert self._cache is not None
-            known[model] |= {(kind, box): row for box, row in self._cache.read(key).items()}
+            known[model] |= {(kind, box): row.to(self.device) for box, row in self._cache.read(key).items()}
         places: list[Box] = [(x, y, w, h) for x, y, w, h in boxes.tolist()]
         jobs = [
             (kind, index)

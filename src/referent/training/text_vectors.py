@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -42,7 +42,7 @@ class TextVectors:
         vocabulary: BERT's word pieces (a file, folder or hub id) for a tower that reads those; None for CLIP's tokens.
 
     Raises:
-        RecipeError: no file at `path`.
+        RecipeError: no file at `path`, or another one.
         WeightsError: no vocabulary at `vocabulary`.
     """
 
@@ -55,14 +55,8 @@ class TextVectors:
         noise: float = 0.05,
         vocabulary: str | None = None,
     ) -> None:
-        if not Path(path).is_file():
-            raise RecipeError(f"auxiliary text-vectors: expected a file at path, found none: {path}")
-        with safe_open(path, "pt") as file:
-            self.vectors = F.normalize(file.get_tensor("vectors").float(), dim=1)
-            self.vector_of: Tensor = file.get_tensor("vector_of")
-            metadata = file.metadata()
-        self.texts: list[str] = json.loads(metadata["texts"])
-        self.kinds: list[str] = json.loads(metadata["kinds"])
+        vectors, self.vector_of, self.texts, self.kinds = _read(path)
+        self.vectors = F.normalize(vectors.float(), dim=1)
         self.batch = batch
         self.context_length = context_length
         self.temperature = temperature
@@ -129,3 +123,19 @@ class TextVectors:
             return self.vectors
         main = torch.linalg.svd(self.vectors, full_matrices=False).Vh[:width]
         return F.normalize(self.vectors @ main.T, dim=1)
+
+
+def _read(path: str) -> tuple[Tensor, Tensor, list[str], list[str]]:
+    """`vectors`, `vector_of`, the texts and their kinds."""
+    if not Path(path).is_file():
+        raise RecipeError(f"auxiliary text-vectors: expected a file at path, found none: {path}")
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            texts, kinds = (json.loads(metadata[name]) for name in ("texts", "kinds"))
+            return file.get_tensor("vectors"), file.get_tensor("vector_of"), texts, kinds
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        raise RecipeError(
+            f"auxiliary text-vectors: {path}: expected safetensors with `vectors` and `vector_of`, and `texts` and "
+            f"`kinds` as JSON in its metadata: {type(error).__name__}: {error}"
+        ) from error

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from referent import hub
 from referent.errors import WeightsError
+from referent.files import expanded
 from referent.zoo.families import COMPOSED, FAMILIES, Family
 from referent.zoo.rows import LENT, POCKET, ROWS, Row
 
@@ -99,7 +100,7 @@ def find(
         raise WeightsError(
             f"{text}: there are no weights to load by this name: {row.absent} converts ({convert}); then load that file"
         )
-    path = Path(text)
+    path = expanded(text)
     try:
         if path.is_dir():
             return _in_folder(path)

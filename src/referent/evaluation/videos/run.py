@@ -15,6 +15,7 @@ from referent.data.videos.video import Video, VideoObject, VideoSet
 from referent.errors import DataError, ReferentError
 from referent.evaluation import environment
 from referent.evaluation.metrics import REPLICATES
+from referent.evaluation.progress import counted
 from referent.evaluation.result import Bootstrap
 from referent.evaluation.run import tensor_digest
 from referent.evaluation.videos.following import Following, Source, Written
@@ -345,15 +346,6 @@ def _scores(protocol: VideoProtocol, tracks: Tracks, bootstrap: Bootstrap) -> Vi
 @contextmanager
 def _bar(videos: Sequence[Video], progress: bool) -> Iterator[Advance]:
     """Counts frames; a video of several expressions' annotators counts once for each of them."""
-    if not progress:
-        yield lambda video: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
     total = sum(len(video.frames) * len({one.annotator for one in video.expressions} or {0}) for video in videos)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("frames", total=total)
-        yield lambda video: bar.update(task, advance=1, description=video.name)
+    with counted("frames", total, progress) as advance:
+        yield lambda video: advance(1, video.name)
