@@ -24,7 +24,7 @@ train=(torchrun --nproc_per_node 2 -m referent train)
 "${train[@]}" unirefpp-pocket "start={weights: runs/unirefpp-pocket/final.safetensors}" preparation.size=256 preparation.longest=384 \
     model.name=unirefpp-pocket-pictures optimiser.lr=6e-4 schedule.warmup=30 schedule.floor=0.02 steps=600 validate_every=600 output=runs/unirefpp-pocket-256
 "${train[@]}" unirefpp-pocket-video
-python "$here/average.py" runs/unirefpp-pocket-256/final.safetensors runs/unirefpp-pocket-video/final.safetensors runs/unirefpp-pocket-video/mean.safetensors
+python "$here/../average.py" runs/unirefpp-pocket-256/final.safetensors runs/unirefpp-pocket-video/final.safetensors runs/unirefpp-pocket-video/mean.safetensors
 # Chosen on pictures of split train.
 python "$here/threshold.py" runs/unirefpp-pocket-video/mean.safetensors runs/unirefpp-pocket-video/found.safetensors \
     work/coco/phrases_train.json work/clothing/phrases.json work/car_parts/phrases.json work/cats/phrases.json

@@ -19,6 +19,7 @@ from referent import zoo
 from referent.caching import ByteBoundCache
 from referent.data.sample import Sample
 from referent.errors import BadReferenceError, ReferentError
+from referent.files import expanded
 from referent.picture import read_picture
 from referent.reference import Example, Phrase, Reference, ReferenceLike
 from referent.segmentation import Segmentation
@@ -353,7 +354,7 @@ def file_key(source: PictureSource) -> tuple[str, int, int] | None:
     """What a file must still be for its features to be those of its content; None for anything but a file."""
     if not isinstance(source, (str, Path)):
         return None
-    path = Path(source).expanduser()
+    path = expanded(source)
     try:
         status = path.stat()
         return str(path.resolve()), status.st_mtime_ns, status.st_size

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from referent.errors import BadReferenceError, PictureError
+from referent.files import expanded
 from referent.rle import BadMaskError, decode, read_segmentation
 
 if TYPE_CHECKING:
@@ -165,7 +166,7 @@ def find_pictures(inputs: Iterable[str | Path], stdin: TextIO | None = None) -> 
 
 
 def _expanded(item: str | Path) -> list[Path]:
-    path = Path(item).expanduser()
+    path = expanded(item)
     if _exists(path) and path.is_dir():
         inside = sorted(child for child in path.iterdir() if child.suffix.lower() in SUFFIXES)
         return [child for child in inside if child.is_file() and not child.name.startswith(".")] or [path]
@@ -222,7 +223,7 @@ def _without_warnings() -> Iterator[None]:
 def _opened(source: Any, name: str) -> Image.Image:
     """The header of a picture file, checked."""
     if isinstance(source, (str, Path)):
-        content: Any = Path(source).expanduser()
+        content: Any = expanded(source)
         _check_file(content, name)
     else:
         content = BytesIO(source)

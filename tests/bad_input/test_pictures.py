@@ -77,6 +77,12 @@ def test_a_picture_that_is_not_there_is_named(
     assert f'{photo}: "red" score' in stdout
 
 
+def test_the_home_of_nobody_is_a_folder_of_that_name(run: Run, colour_zoo: Segmenter, tmp_path: Path) -> None:
+    code, _, stderr = run("segment", "~nobody-of-this-name/a.png", "-p", "red", "-o", tmp_path / "out")
+    assert code == 1
+    assert stderr.startswith("referent: ~nobody-of-this-name/a.png: ")
+
+
 def test_a_folder_without_pictures_is_named(run: Run, colour_zoo: Segmenter, tmp_path: Path) -> None:
     (tmp_path / "album").mkdir()
     (tmp_path / "album" / "notes.txt").write_text("no pictures here")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from referent.errors import ReferentError
-from referent.files import atomic_write
+from referent.files import atomic_write, expanded
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -77,7 +77,7 @@ class Answers:
             {
                 "id": number,
                 # Whole, so that the file reads as a data set from any folder.
-                "file_name": picture if picture == "-" else str(Path(picture).expanduser().absolute()),
+                "file_name": picture if picture == "-" else str(expanded(picture).absolute()),
                 "width": image.width,
                 "height": image.height,
                 "picture": picture,

@@ -10,6 +10,7 @@ from pathlib import Path
 import typer
 
 from referent.errors import BadReferenceError
+from referent.files import expanded
 from referent.reference import Phrase
 from referent.tracking.objects import ONE
 
@@ -106,7 +107,7 @@ def wanted(phrases: Sequence[str], examples: Sequence[Path], frames: Sequence[in
             _check_phrase(value.strip(), item)
             found.describe(name.strip(), value)
         else:
-            found.show(name.strip(), Path(mask["path"]).expanduser(), int(mask["frame"] or 0))
+            found.show(name.strip(), expanded(mask["path"]), int(mask["frame"] or 0))
     if not found.phrases:
         raise typer.BadParameter("expected something to follow: --phrase, --example or --object", param_hint="--phrase")
     return found

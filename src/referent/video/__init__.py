@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from referent.errors import VideoError
+from referent.files import expanded
 from referent.video.file import USUAL_RATE, VideoFile
 from referent.video.frame import Frame, Video
 from referent.video.sequences import Pictures, of_array, of_folder
@@ -43,7 +44,7 @@ def read_video(
     if start < 0 or (stop is not None and stop <= start):
         raise VideoError(f"video: expected 0 <= start < stop, found start {start:g} and stop {stop}")
     if isinstance(source, (str, Path)):
-        path = Path(source).expanduser()
+        path = expanded(source)
         if not path.is_dir():
             return VideoFile(path, start, stop)
     if start or stop is not None:
