@@ -31,4 +31,7 @@ referent train cris-pocket-352
 export OMP_NUM_THREADS=1
 torchrun --nproc_per_node 2 -m referent train cris-pocket-320
 torchrun --nproc_per_node 2 -m referent train cris-pocket-final
-python "$here/ship.py" runs/cris-pocket-final/final.safetensors src/referent/pocket/cris-pocket.safetensors --size 512
+python "$here/towards.py" runs/cris-pocket-final/final.safetensors work/deeplabv3_mobilenet_v2_voc.safetensors work/cris-mixed.safetensors --share 0.25
+torchrun --nproc_per_node 2 -m referent train cris-pocket-distilled
+python "$here/../average.py" runs/cris-pocket-final/final.safetensors runs/cris-pocket-distilled/final.safetensors runs/cris-pocket-distilled/mean.safetensors --share 0.85
+python "$here/ship.py" runs/cris-pocket-distilled/mean.safetensors src/referent/pocket/cris-pocket.safetensors --size 512

@@ -131,7 +131,7 @@ ROWS: Mapping[str, Row] = {
             licence="Apache-2.0",
             origin="in the package, trained by this project",
             packaged="cris-pocket.safetensors",
-            sha256="b1fae12f2b39730a10ae7f006799961d9d8e6732915d009f4794a9f4f8305fec",
+            sha256="20f1f14e5d96489fd36e21869567fa87e4a5b2427d7eadfc0cddcd23fde0235b",
             card="src/referent/pocket/cris-pocket.md",
         ),
         Row(
