@@ -8,7 +8,7 @@ from pathlib import Path
 from PIL import Image
 
 HEIGHT, GAP = 300, 10
-STRIPS = {"demo.jpg": ("chelsea", "astronaut", "coffee"), "pocket-failures.jpg": ("chelsea", "coffee")}
+STRIPS = {"demo.jpg": ("chelsea", "astronaut", "coffee"), "pocket-failures.jpg": ("astronaut", "coffee")}
 
 
 def strip(pictures: list[Image.Image]) -> Image.Image:

@@ -34,4 +34,6 @@ torchrun --nproc_per_node 2 -m referent train cris-pocket-final
 python "$here/towards.py" runs/cris-pocket-final/final.safetensors work/deeplabv3_mobilenet_v2_voc.safetensors work/cris-mixed.safetensors --share 0.25
 torchrun --nproc_per_node 2 -m referent train cris-pocket-distilled
 python "$here/../average.py" runs/cris-pocket-final/final.safetensors runs/cris-pocket-distilled/final.safetensors runs/cris-pocket-distilled/mean.safetensors --share 0.85
-python "$here/ship.py" runs/cris-pocket-distilled/mean.safetensors src/referent/pocket/cris-pocket.safetensors --size 512
+python "$here/ship.py" runs/cris-pocket-distilled/mean.safetensors runs/cris-pocket-distilled/ship.safetensors --size 512
+python "$here/../threshold.py" runs/cris-pocket-distilled/ship.safetensors src/referent/pocket/cris-pocket.safetensors \
+    work/coco/phrases.json work/car_parts/phrases.json work/cats/phrases.json

@@ -9,7 +9,7 @@ export MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=8000000000 MALLOC_TOP_PAD_=2684
 referent train etris-pocket
 OMP_NUM_THREADS=1 torchrun --nproc_per_node 2 -m referent train etris-pocket-416
 # An adapter stays one: its header names the file of its encoders.
-python "$(dirname "$0")/../cris_pocket/ship.py" runs/etris-pocket-416/final.safetensors src/referent/pocket/etris-pocket.safetensors --size 448
+python "$(dirname "$0")/../cris_pocket/ship.py" runs/etris-pocket-416/final.safetensors src/referent/pocket/etris-pocket.safetensors --size 512
 
 # The appendix's variants; both start from the adapter that is now in the package.
 ln -sfn "$(realpath "$data")" work/data

@@ -26,6 +26,6 @@ train=(torchrun --nproc_per_node 2 -m referent train)
 "${train[@]}" unirefpp-pocket-video
 python "$here/../average.py" runs/unirefpp-pocket-256/final.safetensors runs/unirefpp-pocket-video/final.safetensors runs/unirefpp-pocket-video/mean.safetensors
 # Chosen on pictures of split train.
-python "$here/threshold.py" runs/unirefpp-pocket-video/mean.safetensors runs/unirefpp-pocket-video/found.safetensors \
+python "$here/../threshold.py" runs/unirefpp-pocket-video/mean.safetensors runs/unirefpp-pocket-video/found.safetensors \
     work/coco/phrases_train.json work/clothing/phrases.json work/car_parts/phrases.json work/cats/phrases.json
 referent convert runs/unirefpp-pocket-video/found.safetensors src/referent/pocket/unirefpp-pocket.safetensors --dtype fp16

@@ -131,7 +131,7 @@ ROWS: Mapping[str, Row] = {
             licence="Apache-2.0",
             origin="in the package, trained by this project",
             packaged="cris-pocket.safetensors",
-            sha256="20f1f14e5d96489fd36e21869567fa87e4a5b2427d7eadfc0cddcd23fde0235b",
+            sha256="d0636adc585d9bf4cccdcb6980fe08413a7733251b185071a3957568d22258e0",
             card="src/referent/pocket/cris-pocket.md",
         ),
         Row(
@@ -196,7 +196,7 @@ ROWS: Mapping[str, Row] = {
             licence="Apache-2.0",
             origin="in the package, trained by this project",
             packaged="etris-pocket.safetensors",
-            sha256="a94a2795951a2ff5dc0f80fb3bf861bc618346b9f7ada1dfd68efe8b7ebca8ce",
+            sha256="dfe457d561704a13f54ef517810989406d26a0d719d95e071dafda157247845f",
             card="src/referent/pocket/etris-pocket.md",
         ),
         Row(

@@ -1,18 +1,20 @@
 """Which score means "found": the one that tells present from absent phrases best, written into a weight file.
 
-    python examples/unirefpp_pocket/threshold.py WEIGHTS OUT PHRASES.json [PHRASES.json ...]
+    python examples/threshold.py WEIGHTS OUT PHRASES.json [PHRASES.json ...]
 
 Phrases of split "train", so that nothing is chosen on what is measured. Best is the largest mean of both shares of
 right decisions.
 """
 
 import sys
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
 import referent as rf
+from referent import weights
 from referent.data.loading import open_dataset
 from referent.segmenter import Segmenter
 
@@ -29,18 +31,19 @@ def scores(model: Segmenter, path: str) -> list[tuple[float, bool]]:
     return [(answer.score, bool(sample.targets)) for sample, answer in model.predict(asked)]
 
 
-def main(weights: str, out: str, *paths: str) -> None:
+def main(file: str, out: str, *paths: str) -> None:
     """Chooses and writes."""
-    model = rf.load(weights)
+    model = rf.load(file)
     assert isinstance(model, Segmenter)
     found = np.array([pair for path in paths for pair in scores(model, path)])
     score, there = found[:, 0], found[:, 1].astype(bool)
     candidates = np.unique(score)
     right = [((score[there] >= c).mean() + (score[~there] < c).mean()) / 2 for c in candidates]
     best = int(np.argmax(right))
-    model.presence_threshold = round(float(candidates[best]), 3)
-    print(f"{len(score)} phrases, {(~there).sum()} absent: {right[best]:.3f} right at {model.presence_threshold}")
-    model.save(out)
+    threshold = round(float(candidates[best]), 3)
+    print(f"{len(score)} phrases, {(~there).sum()} absent: {right[best]:.3f} right at {threshold}")
+    header, tensors = weights.read(Path(file))
+    weights.write(Path(out), tensors, replace(header, extra={**header.extra, "presence_threshold": threshold}))
 
 
 if __name__ == "__main__":
