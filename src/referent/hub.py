@@ -106,12 +106,19 @@ def cached(sha256: str) -> Path | None:
 
 
 def upload(folder: Path, repository: str, *, private: bool = False, token: str | None = None) -> str:
-    """The files of `folder` to the hub repository "owner/name", made when missing; its address."""
+    """The files of `folder` to the hub repository "owner/name", made when missing; its address.
+
+    Raises:
+        WeightsError: no permission, or no network.
+    """
     from huggingface_hub import HfApi
 
     hub = HfApi(token=token)
-    address = hub.create_repo(repository, private=private, exist_ok=True)
-    hub.upload_folder(repo_id=repository, folder_path=folder)
+    try:
+        address = hub.create_repo(repository, private=private, exist_ok=True)
+        hub.upload_folder(repo_id=repository, folder_path=folder)
+    except _failures() as error:
+        raise WeightsError(f"{repository}: the hub does not take it: {_reason(error)}") from error
     return str(address)
 
 
@@ -135,7 +142,7 @@ model.segment("street.jpg", "the woman with the red bag").overlay().save("look.p
 
 
 def _failures() -> tuple[type[Exception], ...]:
-    """What huggingface_hub raises where it does not give what it was asked for.
+    """What huggingface_hub raises where it does not give or take what it was asked to.
 
     Its own errors descend from the base of all errors of its HTTP library (httpx, since its version 2 httpx2), whose
     transport errors it lets through. A broken download is an OSError, RuntimeError or ValueError, a proxy for which

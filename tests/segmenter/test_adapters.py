@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -189,6 +190,14 @@ def test_the_clip_is_found_beside_the_adapter_and_in_the_hubs_cache(files: Files
     (snapshot / "model.bin").symlink_to(blobs / checksum)
     assert hub.cached(checksum) == snapshot / "model.bin"
     assert_same(state_of(files.whole), state_of(files.adapter))
+
+
+def test_the_adapter_in_the_package_is_completed_wherever_it_lies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    copied = Path(shutil.copy(zoo.find("etris-pocket"), tmp_path / "copied.safetensors"))
+    assert_same(state_of(zoo.find("etris-pocket")), state_of(copied))
 
 
 def test_an_adapter_can_belong_to_a_model_of_referent(files: Files, tmp_path: Path) -> None:

@@ -182,6 +182,22 @@ def test_a_hub_id_that_is_not_to_be_had_is_an_error_of_ours(tmp_path: Path) -> N
         Segmenter.from_pretrained("someone/nothing", cache_dir=tmp_path, local_files_only=True)
 
 
+def test_a_push_without_network_is_one_error(tiny_weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingface_hub.errors import HfHubHTTPError
+
+    transport = next(kind for kind in HfHubHTTPError.__mro__ if kind.__name__ == "HTTPError")
+
+    class Api:
+        def __init__(self, token: str | None = None) -> None: ...
+
+        def create_repo(self, repository: str, **settings: bool) -> str:
+            raise transport("connection refused")
+
+    monkeypatch.setattr("huggingface_hub.HfApi", Api)
+    with pytest.raises(WeightsError, match="someone/tiny: the hub does not take it: connection refused"):
+        rf.load(tiny_weights, device="cpu").push_to_hub("someone/tiny")
+
+
 def test_what_is_pushed_to_the_hub_loads_again(
     tiny_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
