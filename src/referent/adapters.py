@@ -163,8 +163,8 @@ def find(path: Path, base: Base, packaged: Mapping[str, Path]) -> Path:
     """The file of `base` on this machine.
 
     It is looked for by checksum among the files of the package and in the hub's cache, and by its name beside the
-    adapter, in the working directory, in the cache of OpenAI's `clip` package and in this package, whose file may be a
-    later one with the same encoders.
+    adapter, in the working directory, in the cache of OpenAI's `clip` package and, where its encoders are the same, in
+    this package, whose file may be a later one.
 
     Raises:
         WeightsError: none of these.
@@ -176,7 +176,7 @@ def find(path: Path, base: Base, packaged: Mapping[str, Path]) -> Path:
         if (folder / base.name).is_file():
             return folder / base.name
     for file in packaged.values():
-        if file.name == base.name:
+        if file.name == base.name and _digest(lent(file, base.part)) == base.tensors:
             return file
     advice = (
         "say where it is: clip= in Python, --clip on the command line" if base.part == "both" else "put it beside it"
