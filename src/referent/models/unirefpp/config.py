@@ -102,6 +102,8 @@ class UniRefConfig(BaseModel):
             1 they drown the features until the network has learnt small weights.
         dense: a further loss on what each pixel of the encoder's finest level says by itself, without queries; reading
             references is then learnt before the queries have found their places.
+        prior: where the picture looks like an example's target to the image encoder is added to each level, see
+            `prior.py`.
         colours: in training on boxes alone.
         pooler: BERT's pooler is kept, frozen: the official checkpoints hold it and nothing reads it.
     """
@@ -117,6 +119,7 @@ class UniRefConfig(BaseModel):
     detector: DetectorConfig = DetectorConfig()
     distance_unit: float = Field(default=1.0, gt=0)
     dense: bool = False
+    prior: bool = False
     colours: Channels = "bgr"
     pooler: bool = False
 
@@ -126,6 +129,8 @@ class UniRefConfig(BaseModel):
             raise ValueError(f"detector.heads: expected a divisor of width {self.width}, found {self.detector.heads}")
         if self.pooler and not isinstance(self.text, BertConfig):
             raise ValueError(f"pooler: expected BERT beside it, found {'no text' if self.text is None else 'another'}")
+        if self.prior and self.mask_encoder is None:
+            raise ValueError("prior: expected a mask_encoder beside it, as it is about examples, found none")
         return self
 
     @property

@@ -99,7 +99,7 @@ class UniRefInference(InferenceForm, UniRef):
         if batch.examples is None:
             outputs = [self._answered(sight, some, phrases) for some, phrases in passes(batch, read, together)]
         else:
-            fused = self._fused([batch.per_reference(level) for level in sight[1:5]], read, self._examples(batch))
+            fused = self._fused([batch.per_reference(part) for part in sight[1:-2]], read, self._examples(batch))
             parts = zip(passes(batch, None, together), *(torch.split(level, together) for level in fused), strict=True)
             outputs = [self._drawn(sight, some, levels) for (some, _), *levels in parts]
         presence = [output.presence for output in outputs if output.presence is not None]

@@ -19,6 +19,7 @@ from referent.models.unirefpp.extent import Extent, extent_of
 from referent.models.unirefpp.fusion import ReferenceBundle, UniFusion
 from referent.models.unirefpp.mask_encoder import MaskEncoder
 from referent.models.unirefpp.mask_head import STRIDE, MaskFeatures, MaskHead, finely
+from referent.models.unirefpp.prior import PriorMask, marked, signature_of
 from referent.models.unirefpp.proposals import Proposals, Proposer, rows
 from referent.models.unirefpp.references import phrases_read, shared_out, side_by_side
 from referent.models.unirefpp.resizer import Resizer
@@ -59,6 +60,8 @@ class UniRef(SegmentationModel):
             self.fusion: UniFusion | SeparateFusions = (
                 UniFusion(width, config.fusion) if together else SeparateFusions(width, config.fusion, levels)
             )
+        if config.prior:
+            self.prior = PriorMask(width)
         self.encoder = Encoder(width, levels, detector)
         self.proposer = Proposer(width, detector)
         self.decoder = Decoder(width, levels, detector)
@@ -78,25 +81,28 @@ class UniRef(SegmentationModel):
 
         Returns:
             The finest map (B, channels, h, w) at stride 4, the four projected levels (B, C, ., .) at strides 8 to 64,
-            the sizes, and an empty tensor (B, 0, H, W) that knows the size of the answer.
+            with `config.prior` the signature (B, E, ., .) at stride 16, the sizes, and an empty tensor (B, 0, H, W)
+            that knows the size of the answer.
         """
         if sizes is None:
             sizes = torch.tensor(image.shape[-2:], device=image.device).expand(len(image), -1)
         return *self._levels(_padded(image)), sizes, image[:, :0]
 
     def _levels(self, image: Tensor) -> list[Tensor]:
-        """(B, 3, H, W), H and W multiples of 32 -> the map at stride 4, and four projected levels."""
+        """(B, 3, H, W), H and W multiples of 32 -> the map at stride 4, four projected levels, and any signature."""
         maps = self.image_encoder(image)
         if len(self.norms):
             maps = [norm(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2) for norm, x in zip(self.norms, maps, strict=True)]
         finest, *coarser = maps
-        return [finest, *(project(x) for project, x in zip(self.inputs, (*coarser, coarser[-1]), strict=True))]
+        levels = [project(x) for project, x in zip(self.inputs, (*coarser, coarser[-1]), strict=True)]
+        return [finest, *levels, *([signature_of(maps)] if self.config.prior else [])]
 
     def study(self, image: Tensor, mask: Tensor, sizes: Tensor | None = None) -> tuple[Tensor, ...]:
         """Image encoder and mask encoder on examples.
 
         Returns:
-            For each of the four levels the four tensors of a `ReferenceBundle`, one after the other.
+            For each of the four levels, and for the prior mask where there is one, the four tensors of a
+            `ReferenceBundle`, one after the other.
         """
         if sizes is None:
             sizes = torch.tensor(image.shape[-2:], device=image.device).expand(len(image), -1)
@@ -105,19 +111,26 @@ class UniRef(SegmentationModel):
 
     def remember(self, sight: tuple[Tensor, ...], image: Tensor, mask: Tensor) -> tuple[Tensor, ...]:
         """The mask encoder alone; the image encoder's maps are those of `sight`."""
-        _, *levels, sizes, _ = sight
+        _, *seen, sizes, _ = sight
         rows = len(mask)
-        levels = [level.expand(rows, -1, -1, -1) for level in levels]
-        return self._studied(_padded(image).expand(rows, -1, -1, -1), _padded(mask), levels, sizes.expand(rows, -1))
+        seen = [part.expand(rows, -1, -1, -1) for part in seen]
+        return self._studied(_padded(image).expand(rows, -1, -1, -1), _padded(mask), seen, sizes.expand(rows, -1))
 
-    def _studied(self, image: Tensor, mask: Tensor, levels: list[Tensor], sizes: Tensor) -> tuple[Tensor, ...]:
-        """Padded pictures and masks, the pictures' projected levels and sizes -> as `study`."""
+    def _studied(self, image: Tensor, mask: Tensor, seen: list[Tensor], sizes: Tensor) -> tuple[Tensor, ...]:
+        """Padded pictures and masks, the pictures' projected levels with any signature, and sizes -> as `study`."""
+        levels, signatures = self._parted(seen)
         values = self.mask_encoder(image, mask, levels)
         extent = extent_of(sizes, image.shape[-2], image.shape[-1], _shapes(levels))
         studied: list[Tensor] = []
         for level, value, inside in zip(levels, values, extent.masks, strict=True):
             studied += ReferenceBundle.of_example(level, value, inside)
+        for signature in signatures:
+            studied += marked(signature, mask, extent.masks[1])
         return tuple(studied)
+
+    def _parted(self, seen: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        """The four levels, and the signature where there is one."""
+        return seen[: len(self.inputs)], seen[len(self.inputs) :]
 
     def forward(self, batch: Batch) -> Output:
         """`answer(look_at(batch.image, batch.sizes), batch)`."""
@@ -132,8 +145,8 @@ class UniRef(SegmentationModel):
 
     def _answered(self, sight: tuple[Tensor, ...], batch: Batch, phrases: ReferenceBundle | None) -> Output:
         """`answer`, its phrases read."""
-        _, *levels, _, _ = sight
-        levels = self._fused([batch.per_reference(level) for level in levels], phrases, self._examples(batch))
+        _, *seen, _, _ = sight
+        levels = self._fused([batch.per_reference(part) for part in seen], phrases, self._examples(batch))
         return self._drawn(sight, batch, levels)
 
     def _drawn(self, sight: tuple[Tensor, ...], batch: Batch, levels: list[Tensor]) -> Output:
@@ -166,7 +179,8 @@ class UniRef(SegmentationModel):
 
     def detect(self, image: Tensor, sizes: Tensor | None = None) -> list[Found]:
         """All that is in each of B pictures, without any reference, as the official code evaluates detection."""
-        finest, *levels, sizes, _ = self.look_at(image, sizes)
+        finest, *seen, sizes, _ = self.look_at(image, sizes)
+        levels, _ = self._parted(seen)
         extent = extent_of(sizes, finest.shape[-2] * STRIDE, finest.shape[-1] * STRIDE, _shapes(levels))
         memory = self.encoder(levels, extent)
         decoded = self.decoder(self.proposer(memory, extent), memory, extent)
@@ -213,9 +227,10 @@ class UniRef(SegmentationModel):
         return losses
 
     def _fused(
-        self, levels: list[Tensor], phrases: ReferenceBundle | None, examples: list[ReferenceBundle] | None
+        self, seen: list[Tensor], phrases: ReferenceBundle | None, examples: list[ReferenceBundle] | None
     ) -> list[Tensor]:
-        """The levels (N, C, ., .) with phrases and examples, a bundle of them for each level, in them."""
+        """The levels (N, C, ., .) with phrases and examples in them; of these a bundle for each of what is `seen`."""
+        levels, signatures = self._parted(seen)
         fused = []
         for number, level in enumerate(levels):
             references = {"phrase": phrases} if phrases is not None else {}
@@ -226,6 +241,9 @@ class UniRef(SegmentationModel):
             elif references:
                 level = self.fusion(level, *references.values())
             fused.append(level)
+        if examples is not None:
+            for signature, reference in zip(signatures, examples[len(levels) :], strict=True):
+                fused = self.prior(signature, reference, fused)
         return fused
 
     def _phrases(self, tokens: Tensor) -> ReferenceBundle | None:
@@ -235,11 +253,12 @@ class UniRef(SegmentationModel):
         return phrases_read(tokens, self.text_encoder, self.resizer)
 
     def _examples(self, batch: Batch) -> list[ReferenceBundle] | None:
-        """A bundle for each level; None where there is no example at all."""
+        """A bundle for each level, and one for the prior mask; None where there is no example at all."""
         examples = batch.examples
         if examples is None:
             return None
-        starts, count = range(0, 4 * len(self.inputs), 4), len(batch.picture)
+        starts = range(0, 4 * (len(self.inputs) + self.config.prior), 4)
+        count = len(batch.picture)
         if isinstance(examples, Examples):
             features = self.study(examples.image, examples.mask, examples.sizes)
             return [shared_out(_bundle(features, start), examples.reference, count) for start in starts]

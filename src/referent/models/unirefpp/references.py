@@ -40,11 +40,11 @@ def side_by_side(examples: Sequence[ReferenceBundle], reference: Tensor, referen
     own: list[list[ReferenceBundle]] = [[] for _ in range(references)]
     for example, row in zip(examples, reference.tolist(), strict=True):
         own[row].append(example)
-    keys, keep, pooled = examples[0].keys, examples[0].keep, examples[0].pooled
+    keys, values, keep, pooled = examples[0]
     most = max(sum(example.keys.shape[1] for example in some) for some in own)
     # Written once: with several objects in a video, copies of keys and values cost as much as a detector's layer.
     bundle = ReferenceBundle(
-        keys.new_zeros(references, most, keys.shape[2]), keys.new_zeros(references, most, keys.shape[2]),
+        keys.new_zeros(references, most, keys.shape[2]), values.new_zeros(references, most, values.shape[2]),
         keep.new_zeros(references, most), pooled.new_zeros(references, pooled.shape[1]),
     )  # fmt: skip
     for row, some in enumerate(own):
