@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The result files behind the tables of unirefpp-pocket's card: evaluate.sh DATA [MODEL [BEFORE]], after train.sh wrote work/*/phrases.json.
-# BEFORE are the weights that train.sh had before it showed them clips.
+# BEFORE are the weights that train.sh had before its last part.
 set -euo pipefail
 data=${1:?DATA: folder with coco, clothing, car_parts, cats, people and davis2016}
 model=${2:-unirefpp-pocket}
@@ -23,15 +23,18 @@ names() {
     done
 }
 
-# shots MODEL NAME SHOTS: classes that it was not taught, by examples of them. Of coco all pictures are asked about, as
-# the 56 of split val show few of these classes twice.
+# shots MODEL NAME SHOTS SET [CLASSES RESULT]: classes that it was not taught, by examples of them. Of coco all pictures
+# are asked about, as the 56 of split val show few of these classes twice.
 shots() {
-    for set in coco clothing car_parts; do
-        split=val
-        [ "$set" = coco ] && split=all
-        referent evaluate "$1" "$data/$set/instances.json" --split "$split" --shots "$3" --seeds 5 --episodes 60 \
-            --classes "${left_out[$set]}" --out "$results/$2-shots-$set-$3.json"
-    done
+    split=val
+    [ "$4" = coco ] && split=all
+    referent evaluate "$1" "$data/$4/instances.json" --split "$split" --shots "$3" --seeds 5 --episodes 60 \
+        --classes "${5:-${left_out[$4]}}" --out "$results/$2-shots-$4-${6:-$3}.json"
+}
+
+# Classes of a result by examples, some of which may be in too few pictures to be asked.
+classes_of() {
+    python -c 'import json, sys; print(",".join(sorted(json.load(open(sys.argv[1]))["few_shot"]["classes"])))' "$1"
 }
 
 names "$model" unirefpp-pocket
@@ -62,8 +65,13 @@ PYTHON
     done
 done
 
-shots "$model" unirefpp-pocket 1
-shots "$model" unirefpp-pocket 5
+for set in coco clothing car_parts; do
+    shots "$model" unirefpp-pocket 1 "$set"
+    shots "$model" unirefpp-pocket 5 "$set"
+    # Five examples cannot be had of all classes: one example of those that they can be had of.
+    of_five=$(classes_of "$results/unirefpp-pocket-shots-$set-5.json")
+    [ "$of_five" = "$(classes_of "$results/unirefpp-pocket-shots-$set-1.json")" ] || shots "$model" unirefpp-pocket 1 "$set" "$of_five" 1-of-those
+done
 # Sequences that it was not trained on: by first mask; by phrase with its own masks as memory; by phrase alone. cris-pocket sees every frame by itself.
 videos=(--split train --where video=bear,boat,bus,dance-jump,dog-agility)
 referent evaluate "$model" "$data/davis2016" "${videos[@]}" --out "$results/unirefpp-pocket-videos-mask.json"
@@ -74,6 +82,8 @@ referent evaluate "$model" "$data/davis2016" "${videos[@]}" --reference phrase -
 referent evaluate cris-pocket "$data/davis2016" "${videos[@]}" --reference phrase --out "$results/pocket-videos-phrase.json"
 
 [ -n "$before" ] || exit 0
-names "$before" unirefpp-before-clips
-shots "$before" unirefpp-before-clips 1
-referent evaluate "$before" "$data/davis2016" "${videos[@]}" --out "$results/unirefpp-before-clips-videos-mask.json"
+names "$before" unirefpp-before-last
+for set in coco clothing car_parts; do
+    shots "$before" unirefpp-before-last 1 "$set"
+done
+referent evaluate "$before" "$data/davis2016" "${videos[@]}" --out "$results/unirefpp-before-last-videos-mask.json"

@@ -25,7 +25,8 @@ train=(torchrun --nproc_per_node 2 -m referent train)
     model.name=unirefpp-pocket-pictures optimiser.lr=6e-4 schedule.warmup=30 schedule.floor=0.02 steps=600 validate_every=600 output=runs/unirefpp-pocket-256
 "${train[@]}" unirefpp-pocket-video
 python "$here/../average.py" runs/unirefpp-pocket-256/final.safetensors runs/unirefpp-pocket-video/final.safetensors runs/unirefpp-pocket-video/mean.safetensors
+"${train[@]}" unirefpp-pocket-320
+python "$pocket/ship.py" runs/unirefpp-pocket-320/final.safetensors runs/unirefpp-pocket-320/ship.safetensors --size 384 --longest 576 --frames 256 384
 # Chosen on pictures of split train.
-python "$here/../threshold.py" runs/unirefpp-pocket-video/mean.safetensors runs/unirefpp-pocket-video/found.safetensors \
+python "$here/../threshold.py" runs/unirefpp-pocket-320/ship.safetensors src/referent/pocket/unirefpp-pocket.safetensors \
     work/coco/phrases_train.json work/clothing/phrases.json work/car_parts/phrases.json work/cats/phrases.json
-referent convert runs/unirefpp-pocket-video/found.safetensors src/referent/pocket/unirefpp-pocket.safetensors --dtype fp16

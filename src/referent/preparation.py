@@ -35,6 +35,7 @@ class Preparation(BaseModel):
         fit: how the picture gets into the square: "letterbox" keeps its proportions and leaves a border, "squash" fills
             the square. With "shortest" there is no square: the picture keeps its proportions and has no border.
         longest: with "shortest", which the picture's longest side may not pass; None otherwise.
+        frames: with "shortest", `size` and `longest` for the frames of a video, where they are smaller than pictures.
         mean, std: of the RGB channels in [0, 1]; CLIP's.
         border: RGB around a letterboxed picture; CLIP's mean in grey levels.
         context_length: tokens a phrase, start and end included; longer phrases are cut (CRIS on RefCOCOg: 22).
@@ -49,6 +50,7 @@ class Preparation(BaseModel):
     size: int = Field(416, gt=0)
     fit: Literal["letterbox", "squash", "shortest"] = "letterbox"
     longest: int | None = Field(default=None, gt=0)
+    frames: tuple[Annotated[int, Field(gt=0)], Annotated[int, Field(gt=0)]] | None = None
     mean: tuple[float, float, float] = (0.48145466, 0.4578275, 0.40821073)
     std: tuple[_Spread, _Spread, _Spread] = (0.26862954, 0.26130258, 0.27577711)
     border: tuple[_Grey, _Grey, _Grey] = (123, 117, 104)
@@ -68,6 +70,8 @@ class Preparation(BaseModel):
     def _longest_of_shortest(self) -> Preparation:
         if (self.longest is not None) != (self.fit == "shortest"):
             raise ValueError(f'longest: expected one with fit "shortest" only, found {self.longest} with "{self.fit}"')
+        if self.frames is not None and self.longest is None:
+            raise ValueError(f'frames: expected with fit "shortest" only, found {self.frames} with "{self.fit}"')
         return self
 
     @property
@@ -77,7 +81,7 @@ class Preparation(BaseModel):
 
     def fitted_to(self, size: int, longest: int) -> Preparation:
         """The same for pictures of another size; with "shortest"."""
-        return self.model_copy(update={"size": size, "longest": longest})
+        return self.model_copy(update={"size": size, "longest": longest, "frames": None})
 
     def picture(self, picture: Image.Image) -> Tensor:
         """An RGB picture to (3, size, size) float32, normalised; with "shortest", (3, h, w)."""

@@ -93,6 +93,7 @@ def test_it_survives_json() -> None:
         {"threshold": 1.0},
         {"tokenizer": "bert"},
         {"sise": 416},
+        {"frames": (256, 384)},
     ],
 )
 def test_impossible_settings_are_refused(wrong: dict[str, object]) -> None:

@@ -10,6 +10,7 @@ from stub import SIDE, ColourMemory, frame_of, mask_of, moving, segmenter
 
 import referent as rf
 from referent.errors import BadReferenceError, PictureError, ReferentError
+from referent.preparation import Preparation
 from referent.segmentation import Segmentation
 from referent.segmenter import Segmenter
 from referent.tracking.objects import MOST, labels_of
@@ -188,6 +189,13 @@ def test_weights_that_are_sure_at_a_lower_score_are_believed_on_users_videos_alo
         assert tracker.procedure.threshold == threshold
     model.presence_threshold = 0.6
     assert model.track("red").procedure.threshold == 0.3
+
+
+def test_frames_have_the_procedure_s_size_or_the_model_s_own_for_frames_where_that_is_smaller() -> None:
+    pictures = Preparation(size=600, longest=900, fit="shortest")
+    assert OWN.fitted(pictures).geometry == "shortest 480/900"
+    assert OWN.fitted(pictures.model_copy(update={"frames": (256, 384)})).geometry == "shortest 256/384"
+    assert OWN.fitted(Preparation(size=600)).geometry == "letterbox 600"
 
 
 def test_without_a_presence_head_an_object_is_scored_by_its_mask_and_is_there_where_that_is_not_empty() -> None:

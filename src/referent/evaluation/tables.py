@@ -8,9 +8,10 @@
 `protocol`: one or more of a result's protocols (a row each); the result's first when left out.
 `columns`: `PATH` or `Title=PATH`. A path is a number of the protocol ("mIoU", "Pr@0.5"; "mIoU:position" for one kind of
 phrase), printed in percent with its interval; "seeds:class-mIoU", its mean over the seeds of few-shot episodes with the
-deviation; "AUROC"; "protocol", name and version; "notes" of the protocol; or keys into the JSON file joined by dots
-("machine.processor"; where they lead to a number with its interval, both are printed in percent). With keys alone, any
-JSON file will do. Results under two versions of one protocol do not stand in one table.
+deviation; "classes", how many such episodes ask for; "AUROC"; "protocol", name and version; "notes" of the protocol; or
+keys into the JSON file joined by dots ("machine.processor"; where they lead to a number with its interval, both are
+printed in percent). With keys alone, any JSON file will do. Results under two versions of one protocol do not stand in
+one table.
 `rows`: a key under which each file holds a list: one row for each of its entries, to which the columns then refer.
 `across`: a path whose values become columns of their own ("model"): these hold the last of `columns`, and rows that
 agree in all others are one.
@@ -205,6 +206,8 @@ def _cell(content: Mapping[str, Any], path: str, protocol: str | None, file: Pat
             return f"{chosen['protocol']['name']} v{chosen['protocol']['version']}"
         if path == "notes":
             return "; ".join(chosen["notes"]) or "-"
+        if path == "classes" and content.get("few_shot"):
+            return str(len(content["few_shot"]["classes"]))
         over_seeds, _, number = path.rpartition(":")
         if over_seeds == "seeds" and content.get("few_shot"):
             return _spread(content["few_shot"]["spreads"][chosen["protocol"]["name"]].get(number), path, file)

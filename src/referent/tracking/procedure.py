@@ -29,7 +29,7 @@ class Procedure:
             improbabilities is greater; off, to every object that is more probable than not.
         full_resolution: see `Batch.full_resolution`.
         shortest, longest: sides of the frames as the model sees them, in pixels, where it takes pictures of any size; a
-            model whose pictures are smaller keeps to those.
+            model whose pictures or frames are smaller keeps to those.
     """
 
     name: str
@@ -50,8 +50,8 @@ class Procedure:
         """Of frames, for a model whose pictures are prepared by `preparation`."""
         if preparation.longest is None:
             return preparation
-        sides = {"size": min(preparation.size, self.shortest), "longest": min(preparation.longest, self.longest)}
-        return preparation.model_copy(update=sides)
+        size, longest = preparation.frames or (preparation.size, preparation.longest)
+        return preparation.fitted_to(min(size, self.shortest), min(longest, self.longest))
 
 
 def _of_masks(name: str, threshold: float) -> Procedure:

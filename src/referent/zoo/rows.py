@@ -196,7 +196,7 @@ ROWS: Mapping[str, Row] = {
             licence="Apache-2.0",
             origin="in the package, trained by this project",
             packaged="etris-pocket.safetensors",
-            sha256="dfe457d561704a13f54ef517810989406d26a0d719d95e071dafda157247845f",
+            sha256="a0a3c96a2753b749c6de179991a5e1958b495062f183b932138cc29b2e878e34",
             card="src/referent/pocket/etris-pocket.md",
         ),
         Row(

@@ -64,7 +64,7 @@ def signature_of(maps: Sequence[Tensor]) -> Tensor:
     """
     fine, coarse = maps[-2].float(), maps[-1].float()
     coarse = F.interpolate(coarse, fine.shape[-2:], mode="bilinear", align_corners=False)
-    return torch.cat([F.normalize(part, dim=1) for part in (fine, coarse)], dim=1) * 0.5**0.5
+    return torch.cat([F.normalize(part, dim=1) * 0.5**0.5 for part in (fine, coarse)], dim=1)
 
 
 def marked(signature: Tensor, mask: Tensor, inside: Tensor) -> ReferenceBundle:
@@ -95,4 +95,4 @@ def similarities(signature: Tensor, examples: ReferenceBundle) -> Tensor:
         for kind in (0, 1)
     )
     seen = torch.stack((target, target - rest), dim=1) * _STRETCH
-    return seen.unflatten(2, signature.shape[-2:])
+    return seen.reshape(len(seen), 2, *signature.shape[-2:])
