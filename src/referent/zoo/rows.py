@@ -156,11 +156,11 @@ ROWS: Mapping[str, Row] = {
                 "follows through videos",
                 "says when nothing is there",
             ),
-            parameters=6_766_869,
+            parameters=6_770_133,
             licence="CC BY-NC 4.0",
             origin="in the package, trained by this project",
             packaged="unirefpp-pocket.safetensors",
-            sha256="7e969e0c8dbd15fe905f712b88dd2f46807bdde2bc481f94e7934758cec511ae",
+            sha256="ebe56def35145e7dfa69bb391e6f40d22cf4660dcfd664be4ccaf2fc937571ba",
             card="src/referent/pocket/unirefpp-pocket.md",
         ),
         Row(
