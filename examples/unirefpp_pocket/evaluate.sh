@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The result files behind the tables of unirefpp-pocket's card: evaluate.sh DATA [MODEL [BEFORE]], after train.sh wrote work/*/phrases.json.
-# BEFORE are the weights that train.sh had before its last part.
+# BEFORE are the weights that train.sh had before its last part, runs/unirefpp-pocket-video/mean.safetensors.
 set -euo pipefail
 data=${1:?DATA: folder with coco, clothing, car_parts, cats, people and davis2016}
 model=${2:-unirefpp-pocket}

@@ -23,7 +23,7 @@ train=(torchrun --nproc_per_node 2 -m referent train)
 "${train[@]}" unirefpp-pocket
 "${train[@]}" unirefpp-pocket "start={weights: runs/unirefpp-pocket/final.safetensors}" preparation.size=256 preparation.longest=384 \
     model.name=unirefpp-pocket-pictures optimiser.lr=6e-4 schedule.warmup=30 schedule.floor=0.02 steps=600 validate_every=600 output=runs/unirefpp-pocket-256
-"${train[@]}" unirefpp-pocket-video
+"${train[@]}" unirefpp-pocket-video model.name=unirefpp-pocket-before
 python "$here/../average.py" runs/unirefpp-pocket-256/final.safetensors runs/unirefpp-pocket-video/final.safetensors runs/unirefpp-pocket-video/mean.safetensors
 "${train[@]}" unirefpp-pocket-320
 python "$pocket/ship.py" runs/unirefpp-pocket-320/final.safetensors runs/unirefpp-pocket-320/ship.safetensors --size 384 --longest 576 --frames 256 384

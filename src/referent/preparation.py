@@ -35,7 +35,7 @@ class Preparation(BaseModel):
         fit: how the picture gets into the square: "letterbox" keeps its proportions and leaves a border, "squash" fills
             the square. With "shortest" there is no square: the picture keeps its proportions and has no border.
         longest: with "shortest", which the picture's longest side may not pass; None otherwise.
-        frames: with "shortest", `size` and `longest` for the frames of a video, where they are smaller than pictures.
+        frames: with "shortest", `size` and `longest` for the frames of a video, where others than for pictures.
         mean, std: of the RGB channels in [0, 1]; CLIP's.
         border: RGB around a letterboxed picture; CLIP's mean in grey levels.
         context_length: tokens a phrase, start and end included; longer phrases are cut (CRIS on RefCOCOg: 22).

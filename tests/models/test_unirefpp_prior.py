@@ -11,7 +11,7 @@ from referent.models.base import Examples, Studied
 from referent.models.unirefpp import UniRef
 from referent.models.unirefpp.prior import PriorMask, marked, signature_of, similarities
 
-from .test_unirefpp_small import batch, config
+from .test_unirefpp_small import WIDTH, batch, config
 
 
 def a_model(awake: bool = True) -> UniRef:
@@ -104,11 +104,20 @@ def test_examples_studied_before_and_the_inference_form_answer_alike() -> None:
             torch.testing.assert_close(remembered, known, rtol=1e-3, atol=1e-3)
 
 
-def test_it_learns_and_teaches_the_image_encoder() -> None:
+def test_it_learns_and_teaches_the_image_encoder_what_looks_alike() -> None:
     model = a_model().train()
     losses = model.losses(batch(), model(batch()))
     torch.stack(list(losses.values())).sum().backward()
-    assert all(parameter.grad is not None for parameter in model.prior.parameters())
+    assert all(parameter.grad is not None and parameter.grad.any() for parameter in model.prior.parameters())
+
+    maps = [torch.randn(1, 8, 4, 4, requires_grad=True), torch.randn(1, 16, 2, 2, requires_grad=True)]
+    mask = torch.zeros(1, 1, 64, 64)
+    mask[..., :32] = 1
+    known = signature_of([part.detach() for part in maps])
+    examples = marked(known, mask, torch.ones(1, 4, 4, dtype=torch.bool))
+    (level,) = model.prior(signature_of(maps).roll(1, 3), examples, [torch.zeros(1, WIDTH, 8, 8)])
+    level.square().sum().backward()
+    assert all(part.grad is not None and part.grad.any() for part in maps)
 
 
 def test_it_needs_examples() -> None:

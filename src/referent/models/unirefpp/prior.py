@@ -1,10 +1,10 @@
 """A prior mask: where a picture looks like an example's target to the image encoder alone.
 
-UniFusion compares projections that are learnt from the classes of the training, and on few classes come to tell these
-from one another and little else. What looks alike in the image encoder's own maps, which are more general, is given to
-all levels beside the fusion (Tian et al., "Prior Guided Feature Enrichment Network for Few-Shot
-Segmentation", TPAMI 2020, section 3.2). Ours beyond that paper: two maps instead of one, the same for the rest of the
-example's picture, and no stretching to [0, 1], as a picture need not show the target.
+UniFusion compares projections that are learnt from the classes of the training alone, which may be few. The image
+encoder's own maps come from a larger one: what looks alike in them is given to all levels beside the fusion (Tian et
+al., "Prior Guided Feature Enrichment Network for Few-Shot Segmentation", TPAMI 2020, section 3.2). Ours beyond that
+paper: two maps instead of one, the same for the rest of the example's picture, and no stretching to [0, 1], as a
+picture need not show the target.
 
 Shape letters: N references, M examples, E channels of a signature, C the common width, h x w its map, K keys.
 """
