@@ -1,12 +1,13 @@
 """Photographs put together from photographs, so that there is more than one thing of a kind to choose from.
 
-    python examples/cris_pocket/collages.py DATA OUT [--n 2500] [--seed 0]
+    python examples/cris_pocket/collages.py DATA OUT [--n 2500] [--seed 0] [--objects FOLDER]
 
 DATA holds `coco`, `cats` and `people`; only their training photographs and masks are used. OUT gets `images/` and a
 COCO file `instances.json`, ready for `referent describe`. Nearly half of the collages are two to four photographs of
 one collection side by side; in the others, cut-out objects, two or more of them of one class, stand on a photograph.
 What one collection annotates and the other leaves out is never put on a photograph of the other: "the only dog" would
-not be known to be true.
+not be known to be true. With `--objects` only the things of that collection are put side by side, and on photographs of
+`coco`, where they alone are annotated; such collages are for examples, not for phrases.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +31,7 @@ LONGER_SIDE = 448
 SMALLEST_OBJECT = 0.03  # share of its photograph that a cut-out covers at least
 SMALLEST_VISIBLE = 0.5  # share of an object that stays in sight; what shows less is no longer annotated
 FEWEST_PIXELS = 60
+OTHER_NAMES = {"person": "faces", "motorcycle": "motorbikes"}  # what Caltech-101 calls classes of coco
 CROWDED = 12  # photographs with more objects than this are no ground for cut-outs
 
 Mask = NDArray[np.bool_]
@@ -159,16 +162,9 @@ def pasted(
     return Photograph(canvas, masks, names)
 
 
-def main() -> None:
-    """Draw the collages and write the COCO file."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("data", type=Path)
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--n", type=int, default=2500)
-    parser.add_argument("--seed", type=int, default=0)
-    arguments = parser.parse_args()
-    rng = np.random.default_rng(arguments.seed)
-    coco, cats, people = (photographs(arguments.data / name) for name in ("coco", "cats", "people"))
+def drawings(data: Path, rng: np.random.Generator) -> Iterator[Photograph]:
+    """Collages of the three collections, without end."""
+    coco, cats, people = (photographs(data / name) for name in ("coco", "cats", "people"))
     cat_cutouts = cutouts(cats)
     all_cutouts = cutouts(coco)
     for more in (cat_cutouts, cutouts(people)):
@@ -176,21 +172,52 @@ def main() -> None:
             all_cutouts[name] += found
     calm = [photograph for photograph in coco if len(photograph.masks) <= CROWDED]
     single_cats = [photograph for photograph in cats if len(photograph.masks) <= 2]
-
-    (arguments.out / "images").mkdir(parents=True, exist_ok=True)
-    names = sorted({name for photograph in (*coco, *cats, *people) for name in photograph.names})
-    images: list[dict[str, object]] = []
-    annotations: list[dict[str, object]] = []
-    for number in track(range(1, arguments.n + 1), description="collages"):
+    while True:
         match int(rng.choice(4, p=[0.25, 0.2, 0.35, 0.2])):
             case 0:
-                collage = side_by_side(calm, rng)
+                yield side_by_side(calm, rng)
             case 1:
-                collage = side_by_side(single_cats, rng)
+                yield side_by_side(single_cats, rng)
             case 2:
-                collage = pasted(calm[rng.integers(len(calm))], all_cutouts, rng)
+                yield pasted(calm[rng.integers(len(calm))], all_cutouts, rng)
             case _:
-                collage = pasted(single_cats[rng.integers(len(single_cats))], cat_cutouts, rng)
+                yield pasted(single_cats[rng.integers(len(single_cats))], cat_cutouts, rng)
+
+
+def drawings_of(objects: Path, grounds: Path, rng: np.random.Generator) -> Iterator[Photograph]:
+    """Collages of one collection's objects, without end; photographs of `grounds` are but what some stand on."""
+    sources, grounds_seen = photographs(objects), photographs(grounds)
+    found = cutouts(sources)
+    while True:
+        if rng.random() < 0.5:
+            yield side_by_side(sources, rng)
+        else:
+            ground = grounds_seen[rng.integers(len(grounds_seen))]
+            there = [OTHER_NAMES.get(name, name) for name in ground.names]
+            absent = {name: own for name, own in found.items() if not any(other in name for other in there)}
+            yield pasted(Photograph(ground.picture, [], []), absent, rng)
+
+
+def main() -> None:
+    """Draw the collages and write the COCO file."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--n", type=int, default=2500)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--objects", type=Path, help="COCO folder whose objects alone are shown")
+    arguments = parser.parse_args()
+    rng = np.random.default_rng(arguments.seed)
+    if arguments.objects:
+        collages = drawings_of(arguments.objects, arguments.data / "coco", rng)
+    else:
+        collages = drawings(arguments.data, rng)
+
+    (arguments.out / "images").mkdir(parents=True, exist_ok=True)
+    numbers: dict[str, int] = {}
+    images: list[dict[str, object]] = []
+    annotations: list[dict[str, object]] = []
+    for number, collage in zip(track(range(1, arguments.n + 1), description="collages"), collages, strict=False):
         file_name = f"{number:05}.jpg"
         collage.picture.save(arguments.out / "images" / file_name, quality=88)
         width, height = collage.picture.size
@@ -198,11 +225,11 @@ def main() -> None:
         for mask, name in zip(collage.masks, collage.names, strict=True):
             annotations.append(
                 {
-                    "id": len(annotations) + 1, "image_id": number, "category_id": names.index(name) + 1, "iscrowd": 0,
-                    "segmentation": encode(mask), "area": int(mask.sum()),
+                    "id": len(annotations) + 1, "image_id": number, "iscrowd": 0, "area": int(mask.sum()),
+                    "category_id": numbers.setdefault(name, len(numbers) + 1), "segmentation": encode(mask),
                 }
             )  # fmt: skip
-    categories = [{"id": number, "name": name} for number, name in enumerate(names, 1)]
+    categories = [{"id": number, "name": name} for name, number in numbers.items()]
     content = {"images": images, "annotations": annotations, "categories": categories}
     (arguments.out / "instances.json").write_text(json.dumps(content))
     print(f"{len(images)} pictures with {len(annotations)} objects in {arguments.out}")

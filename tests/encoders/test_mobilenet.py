@@ -1,14 +1,18 @@
+from typing import Literal
+
 import pytest
 import torch
 from folded_mobilenet import folded_names
 from torch.nn import functional as F
 
-from referent.encoders.mobilenet import Conv, MobileNetV2, MobileNetV2Config, from_folded
+from referent.encoders.mobilenet import Conv, MobileNetV2, MobileNetV2Config, PyramidPooling, from_folded
 
 
-@pytest.mark.parametrize("deeplab", [True, False])
+@pytest.mark.parametrize("deeplab", [True, False, "beside"])
 @pytest.mark.parametrize("size", [(64, 96), (65, 97)])
-def test_stages_have_the_channels_and_strides_they_state(deeplab: bool, size: tuple[int, int]) -> None:
+def test_stages_have_the_channels_and_strides_they_state(
+    deeplab: bool | Literal["beside"], size: tuple[int, int]
+) -> None:
     encoder = MobileNetV2(MobileNetV2Config(deeplab=deeplab)).eval()
     with torch.inference_mode():
         maps = encoder(torch.rand(2, 3, *size))
@@ -41,6 +45,17 @@ def test_public_names_fill_every_parameter_and_the_classifier_is_left_out() -> N
     torch.testing.assert_close(
         encoder.stages[3][3].project.convolution.bias, state["blocks.16.project.bias"].float(), rtol=0, atol=0
     )
+
+
+def test_what_the_head_makes_stands_beside_what_it_reads() -> None:
+    beside = MobileNetV2(MobileNetV2Config(deeplab="beside"))
+    beside.load_state_dict(from_folded(folded_names()))
+    plain = MobileNetV2(MobileNetV2Config(deeplab=False))
+    plain.load_state_dict({name: beside.state_dict()[name] for name in plain.state_dict()})
+    image = torch.rand(1, 3, 64, 96)
+    both, alone = beside(image)[-1], plain(image)[-1]
+    torch.testing.assert_close(both[:, :320], alone)
+    torch.testing.assert_close(both[:, 320:], PyramidPooling.forward(beside.finish, alone))
 
 
 def test_dilation_takes_the_place_of_the_last_stride() -> None:

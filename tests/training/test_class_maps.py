@@ -48,6 +48,39 @@ def test_the_teacher_itself_has_no_loss(objective: ClassMaps, same: Seeing) -> N
     assert loss.item() == pytest.approx(0, abs=1e-5)
 
 
+def test_of_an_encoder_of_twice_the_stride_every_second_pixel_is_asked(deeplab: Path, data: Path) -> None:
+    coarse = nn.Module()
+    coarse.image_encoder = MobileNetV2(MobileNetV2Config(deeplab="beside"))
+    coarse.image_encoder.load_state_dict(from_folded(load_file(deeplab)))
+    heard: list[tuple[Tensor, Tensor]] = []
+
+    class Listening(ClassMaps):
+        def compare(self, student: Tensor, teacher: Tensor) -> Tensor:
+            heard.append((student, teacher))
+            return super().compare(student, teacher)
+
+    # Heads pool over all pixels of their maps; without that both see the same, pixel by pixel.
+    nn.init.zeros_(coarse.image_encoder.finish.pool.convolution.weight)
+    for size in (64, 80):
+        objective = Listening(str(deeplab), [{"path": data}], batch=2, size=size)
+        nn.init.zeros_(objective.teacher._network.finish.pool.convolution.weight)
+        objective.losses(coarse, 0, torch.Generator().manual_seed(0))["class_maps"].backward()
+        torch.testing.assert_close(*heard[-1], atol=1e-4, rtol=1e-4)
+    assert coarse.image_encoder.stages[3][-1].project.convolution.weight.grad is not None
+
+
+def test_of_a_class_that_is_left_out_nothing_is_told(deeplab: Path, data: Path) -> None:
+    objective = ClassMaps(str(deeplab), [{"path": data}], without=[2])
+    teacher, student = torch.randn(2, CLASSES, 3, 3), torch.randn(2, CLASSES, 3, 3).requires_grad_()
+    objective.compare(student, teacher).backward()
+    assert student.grad is not None
+    assert not student.grad[:, 2].any()
+    assert student.grad[:, [0, 1, 3, 4]].all()
+    louder = teacher.clone()
+    louder[:, 2] += 50
+    assert objective.compare(student, louder).item() == pytest.approx(objective.compare(student, teacher).item())
+
+
 def test_an_encoder_that_has_forgotten_learns_the_teachers_maps_again(objective: ClassMaps, same: Seeing) -> None:
     torch.manual_seed(1)
     for parameter in same.image_encoder.finish.parameters():
@@ -98,7 +131,7 @@ def test_only_the_named_split_is_drawn_and_weights_count(deeplab: Path, data: Pa
 
 
 def test_a_model_without_such_an_encoder_is_refused(objective: ClassMaps) -> None:
-    with pytest.raises(RecipeError, match="last map has 256 channels, as the teacher's, found NoneType of Linear"):
+    with pytest.raises(RecipeError, match=r"expected a MobileNetV2 with DeepLabV3's head, as .* found NoneType"):
         objective.losses(nn.Linear(2, 2), 0, torch.Generator())
     plain = nn.Module()
     plain.image_encoder = MobileNetV2(MobileNetV2Config(deeplab=False))
@@ -117,6 +150,8 @@ def test_what_the_recipe_says_wrongly_is_named(deeplab: Path, data: Path, tmp_pa
         build(sources=[])
     with pytest.raises(RecipeError, match=r"class-maps: sources\.0\.weigth: "):
         build(sources=[{"path": data, "weigth": 2}])
+    with pytest.raises(RecipeError, match=r"without: expected classes from 0 to 4, found \[7\]"):
+        build(without=[1, 7])
     headless = tmp_path / "headless.safetensors"
     save_file(folded_names(), headless)
     with pytest.raises(WeightsError, match="expected a classifier"):

@@ -37,8 +37,13 @@ class DeepLab:
         self.bias: Tensor = content["logits.bias"].float()
 
     @torch.no_grad()
+    def maps(self, image: Tensor) -> list[Tensor]:
+        """The network's four maps (B, C, h, w), at strides 4, 8, 16 and 16, of (B, 3, H, W) RGB in [-1, 1]."""
+        maps: list[Tensor] = self._network.to(image.device)(image)
+        return maps
+
+    @torch.no_grad()
     def logits(self, image: Tensor) -> Tensor:
         """(B, K, ceil(H / 16), ceil(W / 16)) float32 of (B, 3, H, W) RGB in [-1, 1], on the picture's device."""
-        self._network.to(image.device)
         weight, bias = self.weight.to(image.device), self.bias.to(image.device)
-        return F.conv2d(self._network(image)[-1], weight, bias).float()
+        return F.conv2d(self.maps(image)[-1], weight, bias).float()

@@ -28,13 +28,14 @@ class MobileNetV2Config(BaseModel):
 
     Attributes:
         deeplab: end in DeepLabV3's head: the last stage keeps stride 16 with dilation 2, and the final map is the
-            pyramid pooling's (256 channels). Without it the last stage has stride 32 and 320 channels.
+            pyramid pooling's (256 channels). Without it the last stage has stride 32 and 320 channels. "beside": that
+            and what the head makes of it, 576 channels.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Literal["mobilenet-v2"] = "mobilenet-v2"
-    deeplab: bool = True
+    deeplab: bool | Literal["beside"] = True
 
 
 class Conv(nn.Module):
@@ -106,12 +107,23 @@ class PyramidPooling(nn.Module):
         return F.relu(self.project(torch.cat([pooled, F.relu(self.conv(x))], dim=1)))
 
 
+class PoolingBeside(PyramidPooling):
+    """The map itself, and then what DeepLabV3's head makes of it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 320, h, w) to (B, 576, h, w)."""
+        return torch.cat([x, super().forward(x)], dim=1)
+
+
 class MobileNetV2(ImageEncoder):
-    """MobileNetV2 in four stages of strides 4, 8, 16 and 32 (16 with DeepLab's head). Input RGB scaled to [-1, 1]."""
+    """MobileNetV2 in four stages of strides 4, 8, 16 and 32 (16 where it ends in DeepLab's head).
+
+    Input RGB scaled to [-1, 1].
+    """
 
     def __init__(self, config: MobileNetV2Config) -> None:
         super().__init__()
-        deeplab = config.deeplab
+        deeplab = config.deeplab is True
         self.stem = Conv(3, 32, 3, stride=2)
         blocks: list[nn.Module] = []
         inside = 32
@@ -129,9 +141,15 @@ class MobileNetV2(ImageEncoder):
         self.stages = nn.ModuleList(
             nn.Sequential(*blocks[start : end + 1]) for start, end in zip(starts, _STAGE_ENDS, strict=True)
         )
-        self.finish = PyramidPooling(inside) if deeplab else nn.Identity()
         self.widths = (24, 32, 96, inside)
-        self.channels = (*self.widths[:-1], _ASPP_CHANNELS if deeplab else inside)
+        match config.deeplab:
+            case True:
+                self.finish, last = PyramidPooling(inside), _ASPP_CHANNELS
+            case "beside":
+                self.finish, last = PoolingBeside(inside), inside + _ASPP_CHANNELS
+            case _:
+                self.finish, last = nn.Identity(), inside
+        self.channels = (*self.widths[:-1], last)
         self.strides = (4, 8, 16, 16 if deeplab else 32)
 
 

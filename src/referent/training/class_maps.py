@@ -7,6 +7,7 @@ Neural Network", 2015, section 2).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,8 @@ from torch.nn import functional as F
 
 from referent.data.augment import Augment
 from referent.data.letterbox import Letterbox
-from referent.encoders.base import ImageEncoder
 from referent.encoders.deeplab import DeepLab
+from referent.encoders.mobilenet import MobileNetV2
 from referent.errors import RecipeError
 from referent.picture import read_picture
 from referent.training.data_part import Source
@@ -32,8 +33,8 @@ _BORDER = (127, 127, 127)
 class ClassMaps(nn.Module):
     """Draws photographs and compares the encoder's class map, through a linear layer, with the teacher's.
 
-    The linear layer starts as the teacher's classifier and is trained. The encoder must read RGB in [-1, 1], as the
-    teacher does, and give a last map of the teacher's channels and stride.
+    The linear layer starts as the teacher's classifier and is trained. The encoder is a MobileNetV2 with the teacher's
+    head, at its stride or twice that, and must read RGB in [-1, 1], as the teacher does.
 
     Args:
         teacher: safetensors of DeepLabV3, `encoders.deeplab`.
@@ -42,9 +43,10 @@ class ClassMaps(nn.Module):
         size: side of the square they are brought to, in pixels.
         crop: smallest share of each side that a crop keeps.
         temperature: of the softmax over the classes by which teacher and encoder are compared.
+        without: numbers of the teacher's classes of which nothing is told; the others share what these leave.
 
     Raises:
-        RecipeError: a source that cannot be understood.
+        RecipeError: a source that cannot be understood, or a class that the teacher does not have.
         DataError: a source that cannot be read.
         WeightsError: no such teacher.
     """
@@ -57,10 +59,16 @@ class ClassMaps(nn.Module):
         size: int = 320,
         crop: float = 0.5,
         temperature: float = 2.0,
+        without: Sequence[int] = (),
     ) -> None:
         super().__init__()
         self.teacher = DeepLab(Path(teacher))
         classes, channels = self.teacher.weight.shape[:2]
+        unknown = sorted(set(without) - set(range(classes)))
+        if unknown:
+            expected = f"expected classes from 0 to {classes - 1}"
+            raise RecipeError(f"auxiliary class-maps: without: {expected}, found {unknown}")
+        self.told = [number for number in range(classes) if number not in without]
         self.classify = nn.Conv2d(channels, classes, 1)
         self.classify.load_state_dict({"weight": self.teacher.weight, "bias": self.teacher.bias})
         self.pictures, chances = _pictures(sources)
@@ -72,16 +80,21 @@ class ClassMaps(nn.Module):
         """`class_maps`: divergence of the encoder's classes from the teacher's, mean over pixels.
 
         Raises:
-            RecipeError: the model has no image encoder whose last map is like the teacher's.
+            RecipeError: the model has no image encoder like the teacher.
         """
         encoder = getattr(model, "image_encoder", None)
-        if not isinstance(encoder, ImageEncoder) or encoder.channels[-1] != self.classify.in_channels:
+        if not isinstance(encoder, MobileNetV2) or isinstance(encoder.finish, nn.Identity):
             raise RecipeError(
-                f"auxiliary class-maps: expected an image encoder whose last map has {self.classify.in_channels} "
-                f"channels, as the teacher's, found {type(encoder).__name__} of {type(model).__name__}"
+                "auxiliary class-maps: expected a MobileNetV2 with DeepLabV3's head, as the teacher is, found "
+                f"{type(encoder).__name__} of {type(model).__name__}"
             )
         image = self.draw(generator).to(next(model.parameters()).device)
-        return {"class_maps": self.compare(self.classify(encoder(image)[-1]), self.teacher.logits(image))}
+        # Where the head's map stands beside another it is the last.
+        seen = encoder(image)[-1][:, -self.classify.in_channels :]
+        goal = self.teacher.logits(image)
+        if seen.shape[-2:] != goal.shape[-2:]:
+            goal = _every_second(goal)
+        return {"class_maps": self.compare(self.classify(seen), goal)}
 
     def draw(self, generator: torch.Generator) -> Tensor:
         """(batch, 3, size, size) RGB in [-1, 1]."""
@@ -94,13 +107,19 @@ class ClassMaps(nn.Module):
 
         Multiplied by the temperature squared, so that the gradient does not shrink with it (section 2 of the paper).
         """
-        goal = (teacher.float() / self.temperature).softmax(1)
-        guess = (student.float() / self.temperature).log_softmax(1)
+        goal = (teacher[:, self.told].float() / self.temperature).softmax(1)
+        guess = (student[:, self.told].float() / self.temperature).log_softmax(1)
         return F.kl_div(guess, goal, reduction="none").sum(1).mean() * self.temperature**2
 
     def _prepared(self, path: Path, rng: np.random.Generator) -> Tensor:
         picture, _, _ = self.augment(read_picture(path), [], [], rng)
         return Letterbox((picture.height, picture.width), self.size).picture(np.asarray(picture), _BORDER)
+
+
+def _every_second(fine: Tensor) -> Tensor:
+    """(B, K, h, w) -> (B, K, ceil(h / 2), ceil(w / 2)): the pixels that a stride under TensorFlow's padding leaves."""
+    height, width = fine.shape[-2:]
+    return fine[..., (height + 1) % 2 :: 2, (width + 1) % 2 :: 2]
 
 
 def _pictures(sources: list[dict[str, Any]]) -> tuple[list[Path], list[float]]:
