@@ -1,10 +1,8 @@
 #!/usr/bin/env bash
-# The result files behind the tables of unirefpp-pocket's card: evaluate.sh DATA [MODEL [BEFORE]], after train.sh wrote work/*/phrases.json.
-# BEFORE are the weights that train.sh had before its last part, runs/unirefpp-pocket-video/mean.safetensors.
+# The result files behind the tables of unirefpp-pocket's card: evaluate.sh DATA [MODEL], after train.sh wrote work/*/phrases.json.
 set -euo pipefail
 data=${1:?DATA: folder with coco, clothing, car_parts, cats, people and davis2016}
 model=${2:-unirefpp-pocket}
-before=${3:-}
 results=benchmarks/results
 mkdir -p "$results"
 declare -A left_out=(
@@ -13,23 +11,13 @@ declare -A left_out=(
     [car_parts]="back glass,hood,tailgate"
 )
 
-# names MODEL NAME: class names, as cris-pocket is measured (examples/cris_pocket/evaluate.sh).
-names() {
-    for set in coco clothing car_parts cats people; do
-        where=()
-        [ "$set" = coco ] && where=(--where name=@voc)
-        referent evaluate "$1" "$data/$set/instances.json" --split val --class-names --kind name "${where[@]}" \
-            --protocol referent-masks,referent --out "$results/$2-names-$set.json"
-    done
-}
-
-# shots MODEL NAME SHOTS SET [CLASSES RESULT]: classes that it was not taught, by examples of them. Of coco all pictures
+# shots SHOTS SET [CLASSES RESULT]: classes that it was not taught, by examples of them. Of coco all pictures
 # are asked about, as the 56 of split val show few of these classes twice.
 shots() {
     split=val
-    [ "$4" = coco ] && split=all
-    referent evaluate "$1" "$data/$4/instances.json" --split "$split" --shots "$3" --seeds 5 --episodes 60 \
-        --classes "${5:-${left_out[$4]}}" --out "$results/$2-shots-$4-${6:-$3}.json"
+    [ "$2" = coco ] && split=all
+    referent evaluate "$model" "$data/$2/instances.json" --split "$split" --shots "$1" --seeds 5 --episodes 60 \
+        --classes "${3:-${left_out[$2]}}" --out "$results/unirefpp-pocket-shots-$2-${4:-$1}.json"
 }
 
 # Classes of a result by examples, some of which may be in too few pictures to be asked.
@@ -37,7 +25,13 @@ classes_of() {
     python -c 'import json, sys; print(",".join(sorted(json.load(open(sys.argv[1]))["few_shot"]["classes"])))' "$1"
 }
 
-names "$model" unirefpp-pocket
+# Class names, as cris-pocket is measured (examples/cris_pocket/evaluate.sh).
+for set in coco clothing car_parts cats people; do
+    where=()
+    [ "$set" = coco ] && where=(--where name=@voc)
+    referent evaluate "$model" "$data/$set/instances.json" --split val --class-names --kind name "${where[@]}" \
+        --protocol referent-masks,referent --out "$results/unirefpp-pocket-names-$set.json"
+done
 for set in coco cats; do
     relation=()
     [ "$set" = coco ] && relation=(--kind relation)
@@ -66,12 +60,14 @@ PYTHON
 done
 
 for set in coco clothing car_parts; do
-    shots "$model" unirefpp-pocket 1 "$set"
-    shots "$model" unirefpp-pocket 5 "$set"
+    shots 1 "$set"
+    shots 5 "$set"
     # Five examples cannot be had of all classes: one example of those that they can be had of.
     of_five=$(classes_of "$results/unirefpp-pocket-shots-$set-5.json")
-    [ "$of_five" = "$(classes_of "$results/unirefpp-pocket-shots-$set-1.json")" ] || shots "$model" unirefpp-pocket 1 "$set" "$of_five" 1-of-those
+    [ "$of_five" = "$(classes_of "$results/unirefpp-pocket-shots-$set-1.json")" ] || shots 1 "$set" "$of_five" 1-of-those
 done
+# The DeepLabV3 that the image encoder comes from has seen masks of four of coco's.
+shots 1 coco "banana,broccoli,cell phone,frisbee,keyboard,mouse,sink,stop sign,toaster" 1-outside-voc
 # Sequences that it was not trained on: by first mask; by phrase with its own masks as memory; by phrase alone. cris-pocket sees every frame by itself.
 videos=(--split train --where video=bear,boat,bus,dance-jump,dog-agility)
 referent evaluate "$model" "$data/davis2016" "${videos[@]}" --out "$results/unirefpp-pocket-videos-mask.json"
@@ -80,10 +76,3 @@ referent evaluate "$model" "$data/davis2016" "${videos[@]}" --reference phrase -
 referent evaluate "$model" "$data/davis2016" "${videos[@]}" --reference phrase --procedure ref-davis \
     --out "$results/unirefpp-pocket-videos-phrase-alone.json"
 referent evaluate cris-pocket "$data/davis2016" "${videos[@]}" --reference phrase --out "$results/pocket-videos-phrase.json"
-
-[ -n "$before" ] || exit 0
-names "$before" unirefpp-before-last
-for set in coco clothing car_parts; do
-    shots "$before" unirefpp-before-last 1 "$set"
-done
-referent evaluate "$before" "$data/davis2016" "${videos[@]}" --out "$results/unirefpp-before-last-videos-mask.json"

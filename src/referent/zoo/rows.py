@@ -156,11 +156,11 @@ ROWS: Mapping[str, Row] = {
                 "follows through videos",
                 "says when nothing is there",
             ),
-            parameters=6_770_133,
+            parameters=7_311_573,
             licence="CC BY-NC 4.0",
             origin="in the package, trained by this project",
             packaged="unirefpp-pocket.safetensors",
-            sha256="ebe56def35145e7dfa69bb391e6f40d22cf4660dcfd664be4ccaf2fc937571ba",
+            sha256="b8a81e13e4c871863b60bac1c602042b03d6c662d5ba7d4fe9d58f2deaa72f1c",
             card="src/referent/pocket/unirefpp-pocket.md",
         ),
         Row(
