@@ -1,6 +1,8 @@
 """unirefpp-pocket's weights with DeepLabV3's head beside the image encoder's last map, which nothing reads as yet.
 
-python examples/unirefpp_pocket/beside.py WEIGHTS DEEPLAB.safetensors OUT
+    python examples/unirefpp_pocket/beside.py WEIGHTS DEEPLAB.safetensors OUT
+
+Weights of the input projections for the head's channels are zero, so that OUT answers as WEIGHTS do.
 """
 
 from __future__ import annotations
